@@ -13,7 +13,7 @@ use connme::dialect::Dialect;
 use connme::dialect::json_value::Value;
 use connme::lab::grade::formats::{FORMATS, render};
 use connme::lab::grade::report::{Look, details, screen};
-use connme::lab::grade::{Options, Outcome, Report, checks, run as run_and_tell};
+use connme::lab::grade::{Graded, Options, Report, checks, run as run_and_tell};
 use connme::lang::Lang;
 
 use crate::grade_server::start;
@@ -42,8 +42,7 @@ fn run(options: Options) -> Result<Report, connme::lang::Msg> {
 }
 
 fn failed(report: &Report) -> Vec<&'static str> {
-    let is_failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed(_));
-    report.graded.iter().filter(|it| is_failed(&it.outcome)).map(|it| it.check.id).collect()
+    report.graded.iter().filter(|it| it.failure.is_some()).map(|it| it.check.id).collect()
 }
 
 /// Runs all checks against the server with this flaw.
@@ -671,19 +670,19 @@ fn a_command_that_was_taken_is_not_called_unknown() {
 /// A wrong reply is not silence: only a server that sends nothing stops the run.
 #[test]
 fn a_server_that_answers_something_else_is_graded() {
-    let no_answer = |it: &Outcome| matches!(it, Outcome::NotRun("stopped", _));
+    let no_answer = |it: &Graded| it.way == "stopped";
     for (flaw, also) in [("greets", "first/no-greeting"), ("crlf-replies", "first/upload")] {
         let report = graded_only("text", flaw, 5.0, &["first/"]);
         let failed = failed(&report);
         assert!(failed.starts_with(&["first/connme"]) && failed.contains(&also), "{failed:?}");
-        assert!(!report.graded.iter().any(|it| no_answer(&it.outcome)), "{flaw}");
+        assert!(!report.graded.iter().any(no_answer), "{flaw}");
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let report = run(options("text", port, None)).unwrap();
     assert_eq!(failed(&report), ["first/connme"]);
     let others = report.graded.iter().skip(1).filter(|it| it.counts());
-    assert!({ others }.all(|it| no_answer(&it.outcome)));
+    assert!({ others }.all(no_answer));
 }
 
 /// What a check needs is run without being chosen, and counts for nothing.
@@ -691,7 +690,7 @@ fn a_server_that_answers_something_else_is_graded() {
 fn a_chosen_check_is_skipped_if_what_it_needs_fails() {
     let report = graded_only("text", "characters", 5.0, &["first/download"]);
     assert_eq!(report.graded.len(), 1);
-    assert!(matches!(report.graded[0].outcome, Outcome::NotRun("skipped", "first/upload")));
+    assert_eq!((report.graded[0].way, report.graded[0].about), ("skipped", "first/upload"));
     assert!(report.score() == (0, 3) && !report.is_right());
     let tap = render(&report, "tap", LOOK);
     assert!(tap.ends_with(" # SKIP skipped: needs first/upload\n"), "{tap}");

@@ -11,7 +11,7 @@ use connme::dialect::Dialect;
 use connme::lab::grade::client::{Driven, run};
 use connme::lab::grade::formats::{FORMATS, render};
 use connme::lab::grade::report::{Look, details};
-use connme::lab::grade::{Graded, Options, Outcome, Report};
+use connme::lab::grade::{Graded, Options, Report};
 use connme::lang::Lang;
 
 use crate::support::{self, TestServer, folder_in_memory, lab};
@@ -134,10 +134,7 @@ fn the_starter_gets_what_the_guide_says() {
     let only = [&["first"][..], &wrong.map(|(id, _)| id)].concat();
     let verdicts = |seconds| -> BTreeMap<_, _> {
         let report = graded_in(seconds, "text", command.clone(), &only);
-        let verdict = |it: &Graded| match &it.outcome {
-            Outcome::Failed(failure) => Some((it.check.id, failure.verdict)),
-            _ => None,
-        };
+        let verdict = |it: &Graded| Some((it.check.id, it.failure.as_ref()?.verdict));
         report.graded.iter().filter_map(verdict).collect()
     };
     let wrong = BTreeMap::from(wrong);

@@ -113,35 +113,17 @@ pub struct Options {
     pub lang: Lang,
 }
 
-/// How a check ended.
-#[derive(Debug)]
-pub enum Outcome {
-    /// The server did what the check expects.
-    Passed,
-    /// It did not.
-    Failed(Box<Fail>),
-    /// It was not run: the reason by its name in the sentences, and the check or the flag that it is about.
-    NotRun(&'static str, &'static str),
-}
-
-impl Outcome {
-    /// How a check ended, in a word.
-    fn way(&self) -> &'static str {
-        match self {
-            Outcome::Passed => "passed",
-            Outcome::Failed(_) => "failed",
-            Outcome::NotRun(why, _) => why,
-        }
-    }
-}
-
 /// A check and how it ended.
 #[derive(Debug)]
 pub struct Graded {
     /// The check.
     pub check: &'static Check,
-    /// How it ended.
-    pub outcome: Outcome,
+    /// How it ended, by its name in the sentences: `passed`, `failed`, or why it was not run.
+    pub way: &'static str,
+    /// The check or the flag because of which it was not run.
+    pub about: &'static str,
+    /// Why it failed.
+    pub failure: Option<Box<Fail>>,
     /// How long it took.
     pub time: Duration,
     /// The steps.
@@ -149,34 +131,31 @@ pub struct Graded {
 }
 
 impl Graded {
+    /// One that was run since this time.
+    fn run(check: &'static Check, start: Instant, outcome: Done, rungs: Vec<Rung>) -> Graded {
+        let failure = outcome.err();
+        let way = if failure.is_some() { "failed" } else { "passed" };
+        Graded { check, way, about: "", failure, time: start.elapsed(), rungs }
+    }
+
     /// One that was not run.
-    fn without_steps(check: &'static Check, why: &'static str) -> Graded {
-        let outcome = Outcome::NotRun(why, "");
-        Graded { check, outcome, time: Duration::ZERO, rungs: Vec::new() }
+    fn not_run(check: &'static Check, way: &'static str, about: &'static str) -> Graded {
+        Graded { check, way, about, failure: None, time: Duration::ZERO, rungs: Vec::new() }
     }
 
     /// Whether it passed.
     pub fn passed(&self) -> bool {
-        matches!(self.outcome, Outcome::Passed)
-    }
-
-    /// Why it failed.
-    pub(super) fn failure(&self) -> Option<&Fail> {
-        let Outcome::Failed(failure) = &self.outcome else { return None };
-        Some(failure)
+        self.way == "passed"
     }
 
     /// The check that it needs, and that did not pass.
     fn needs(&self) -> Option<&'static str> {
-        match self.outcome {
-            Outcome::NotRun("skipped", needed) => Some(needed),
-            _ => None,
-        }
+        (self.way == "skipped").then_some(self.about)
     }
 
     /// Whether its points count.
     pub fn counts(&self) -> bool {
-        !matches!(self.outcome, Outcome::NotRun("needs" | "left-out", _))
+        !["needs", "left-out"].contains(&self.way)
     }
 
     /// The points that it got.
@@ -208,7 +187,7 @@ impl Report {
         for group in options.wanted().chunk_by(|a, b| a.group() == b.group()) {
             let of = grade(group, is_over);
             tell(&of);
-            is_over |= options.stops && of.iter().any(|it| it.check.must && it.failure().is_some());
+            is_over |= options.stops && of.iter().any(|it| it.check.must && it.failure.is_some());
             graded.extend(of);
         }
         Report { options: options.clone(), graded, time: start.elapsed() }
@@ -230,13 +209,13 @@ impl Report {
         let keeps = |it: &&Graded| {
             it.check.must && ["path", "hidden", "links"].contains(&it.check.sentence("rule"))
         };
-        let gave = |it: &Graded| it.failure().is_some_and(|it| !it.gave_nothing);
+        let gave = |it: &Graded| it.failure.as_ref().is_some_and(|it| !it.gave_nothing);
         self.graded.iter().filter(keeps).any(gave)
     }
 
     /// Whether any check was run.
     pub(super) fn has_run(&self) -> bool {
-        let ran = |it: &Graded| it.passed() || it.failure().is_some();
+        let ran = |it: &Graded| it.passed() || it.failure.is_some();
         self.graded.iter().any(ran)
     }
 
@@ -290,7 +269,7 @@ pub fn run(mut options: Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg
         group.iter().filter(|_| !is_over).for_each(|check| run.grade(check));
         // Some were needed by others.
         let done = |check: &&'static Check| {
-            run.done.remove(check.id).unwrap_or_else(|| Graded::without_steps(check, "left-out"))
+            run.done.remove(check.id).unwrap_or_else(|| Graded::not_run(check, "left-out", ""))
         };
         group.iter().map(done).collect()
     });
@@ -343,19 +322,16 @@ impl Run {
                 missing = missing.or(Some(need.id));
             }
         }
-        let (start, restarting) = (Instant::now(), self.restarting);
         let left_out = match (lacks, self.stopped, missing) {
             (Some(flag), ..) => Some(("needs", flag)),
             (_, Some(by), _) => Some(("stopped", by)),
             _ if self.left().is_zero() => Some(("no-time", "")),
             (.., missing) => missing.map(|id| ("skipped", id)),
         };
-        let (outcome, rungs) = match left_out {
-            Some((why, about)) => (Outcome::NotRun(why, about), Vec::new()),
+        let graded = match left_out {
+            Some((why, about)) => Graded::not_run(check, why, about),
             None => self.attempt(check),
         };
-        let time = start.elapsed().saturating_sub(self.restarting - restarting);
-        let graded = Graded { check, outcome, time, rungs };
         self.passed.insert(check.id, graded.passed());
         self.done.insert(check.id, graded);
     }
@@ -377,7 +353,8 @@ impl Run {
         Trial { run: self, record, places, found: Found::default() }
     }
 
-    fn attempt(&mut self, check: &'static Check) -> (Outcome, Vec<Rung>) {
+    fn attempt(&mut self, check: &'static Check) -> Graded {
+        let start = Instant::now();
         if let Some(launched) = &self.launched {
             launched.process.forget();
         }
@@ -394,7 +371,7 @@ impl Run {
             Err(_) => it.process.wait(MOMENT).is_some(),
         });
         if outcome.is_ok() && !check.is("hostile") && !has_ended {
-            return (Outcome::Passed, rungs);
+            return Graded::run(check, start, outcome, rungs);
         }
         let probed = self.probe();
         // Perhaps it needs a moment.
@@ -410,8 +387,9 @@ impl Run {
             failure.gone = if has_ended { Some("ended") } else { failure.gone };
             failure.printed = last_lines(&launched.process.printed());
         }
+        let graded = Graded::run(check, start, outcome, rungs);
         self.restart();
-        (outcome.map_or_else(Outcome::Failed, |()| Outcome::Passed), rungs)
+        graded
     }
 
     fn usage(&self) -> Option<Usage> {

@@ -38,8 +38,8 @@ use super::conversation::{Step, Then};
 use super::peer::Peer;
 use super::places::{Places, is_in};
 use super::player::shown;
-use super::seen::{Fail, Record};
-use super::{Check, Graded, Options, Outcome, Report};
+use super::seen::Record;
+use super::{Check, Graded, Options, Report};
 use crate::dialect::Dialect;
 use crate::error::lock;
 use crate::lab::process::{Process, command_words, last_lines, soon};
@@ -115,7 +115,7 @@ pub fn run(folder: &Path, options: &Options, tell: impl Fn(&[Graded])) -> Result
     let client = Client::new(options, command, folder)?;
     let grade = |group: &[&'static Check], is_over| {
         at_once(group, |check| match is_over {
-            true => Graded::without_steps(check, "left-out"),
+            true => Graded::not_run(check, "left-out", ""),
             false => client.grade(check),
         })
     };
@@ -200,16 +200,14 @@ impl<'f> Client<'f> {
         if performed.as_ref().is_ok_and(|seen| seen.hangs) {
             performed = self.perform(check, None);
         }
-        let Ok(seen) = performed else { return Graded::without_steps(check, "no-time") };
-        let failed = |mut failure: Box<Fail>| {
+        let Ok(seen) = performed else { return Graded::not_run(check, "no-time", "") };
+        let outcome = seen.judge(self.options.dialect).map_err(|mut failure| {
             let typed: String = seen.orders.iter().map(|order| typed(&self.map, order)).collect();
             failure.typed = typed.lines().map(str::to_owned).collect();
             failure.printed = last_lines(&seen.printed);
-            Outcome::Failed(failure)
-        };
-        let outcome = seen.judge(self.options.dialect);
-        let outcome = outcome.map_or_else(failed, |()| Outcome::Passed);
-        Graded { check, outcome, time: start.elapsed(), rungs: seen.rungs }
+            failure
+        });
+        Graded::run(check, start, outcome, seen.rungs)
     }
 
     /// Plays a conversation with the client in a folder of its own. Beside it is what our server serves. What the client
