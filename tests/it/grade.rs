@@ -14,6 +14,7 @@ use connme::dialect::json_value::Value;
 use connme::lab::grade::formats::{FORMATS, render};
 use connme::lab::grade::report::{Look, details, screen};
 use connme::lab::grade::{Graded, Options, Report, checks, run as run_and_tell};
+use connme::lab::line::Flags;
 use connme::lang::Lang;
 
 use crate::grade_server::start;
@@ -24,14 +25,11 @@ fn options(dialect: &str, port: u16, root: Option<&Path>) -> Options {
         host: "127.0.0.1".to_owned(),
         port,
         dialect: Dialect::named(dialect).unwrap(),
-        only: Vec::new(),
+        flags: Flags { root: root.map(Path::to_owned), ..Flags::default() },
         seed: 7,
         time: Duration::from_millis(500),
-        root: root.map(Path::to_owned),
-        run: None,
         stops: false,
         own: None,
-        client: None,
         program: "connme-lab".to_owned(),
         lang: Lang::En,
     }
@@ -56,8 +54,9 @@ fn graded_only(dialect: &'static str, flaw: &'static str, seconds: f64, only: &[
     std::fs::create_dir(&root).unwrap();
     let port = start(dialect, flaw, &root);
     let time = Duration::from_secs_f64(seconds);
-    let only = only.iter().map(|word| (*word).to_owned()).collect();
-    run(Options { time, only, ..options(dialect, port, Some(&root)) }).unwrap()
+    let mut options = Options { time, ..options(dialect, port, Some(&root)) };
+    options.flags.only = only.iter().map(|word| (*word).to_owned()).collect();
+    run(options).unwrap()
 }
 
 /// The server that can have flaws, without one, is a row of the table.
@@ -79,7 +78,7 @@ fn our_server_gets_full_points() {
         assert!(wrong.is_empty() && report.is_right(), "{dialect}:\n{}", wrong.join("\n"));
         // Without the folder the grader asks the server. Filesaver has nothing to ask.
         if dialect != "filesaver" {
-            run(Options { root: None, ..report.options }).unwrap();
+            run(Options { flags: Flags::default(), ..report.options }).unwrap();
         }
         let names = server.names();
         let left: Vec<_> = names.iter().filter(|it| it.starts_with("grade-")).collect();
@@ -604,8 +603,9 @@ fn a_hint_fits_what_went_wrong() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         std::thread::spawn(move || listener.incoming().take(6).for_each(drop));
-        let only = vec!["manners/leaves-at-once".to_owned()];
-        render(&run(Options { only, ..options("text", port, None) }).unwrap(), "table", LOOK)
+        let mut options = options("text", port, None);
+        options.flags.only = vec!["manners/leaves-at-once".to_owned()];
+        render(&run(options).unwrap(), "table", LOOK)
     };
     let is_told = |table: String| {
         table.contains("\nseen:     your server accepts no connections any more")

@@ -12,6 +12,7 @@ use connme::lab::grade::client::{Driven, run};
 use connme::lab::grade::formats::{FORMATS, render};
 use connme::lab::grade::report::{Look, details};
 use connme::lab::grade::{Graded, Options, Report};
+use connme::lab::line::Flags;
 use connme::lang::Lang;
 
 use crate::support::{self, TestServer, folder_in_memory, lab};
@@ -33,14 +34,15 @@ fn graded_in(seconds: u64, dialect: &str, command: String, only: &[&str]) -> Rep
         host: String::new(),
         port: 0,
         dialect: Dialect::named(dialect).unwrap(),
-        only: only.iter().map(|it| (*it).to_owned()).collect(),
+        flags: Flags {
+            only: only.iter().map(|it| (*it).to_owned()).collect(),
+            client: Some(driven),
+            ..Flags::default()
+        },
         seed: 7,
         time: Duration::from_secs(seconds),
-        root: None,
-        run: None,
         stops: false,
         own: None,
-        client: Some(driven),
         program: "connme-lab".to_owned(),
         lang: Lang::En,
     };
@@ -293,7 +295,7 @@ fn what_was_seen_of_a_client_is_told() {
 #[test]
 fn each_group_is_told_when_it_has_ended() {
     let mut options = graded("text", ours("-s {host}:{port}"), &["first/connme"]).options;
-    options.only = vec!["first".to_owned(), "names".to_owned()];
+    options.flags.only = vec!["first".to_owned(), "names".to_owned()];
     let told = RefCell::new(Vec::new());
     let report = run(folder_in_memory().path(), &options, |of| {
         told.borrow_mut().push((of[0].check.group(), of.len()));

@@ -34,7 +34,6 @@ pub mod suite;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -42,6 +41,7 @@ use std::time::{Duration, Instant};
 use crate::client::connection::reach;
 use crate::dialect::Dialect;
 use crate::lab::launch::Launched;
+use crate::lab::line::Flags;
 use crate::lab::process::{Usage, command_words, last_lines, soon};
 use crate::lab::random::Random;
 use crate::lab::text::said;
@@ -91,22 +91,16 @@ pub struct Options {
     pub port: u16,
     /// The dialect.
     pub dialect: Dialect,
-    /// Only the checks of these names and groups. Empty: all.
-    pub only: Vec<String>,
+    /// What is graded, and the checks that are chosen.
+    pub flags: Flags,
     /// Chooses names, sizes and bytes.
     pub seed: u64,
     /// How long a check may take.
     pub time: Duration,
-    /// The server's folder, for the checks that look into it.
-    pub root: Option<PathBuf>,
-    /// The command that starts the server, if the grader is to do that.
-    pub run: Option<String>,
     /// Stop after the first group that breaks a rule of the protocol.
     pub stops: bool,
     /// Checks of the user's own, in place of ours, and the file that they are in.
     pub own: Option<(String, &'static [Check])>,
-    /// The client to grade, instead of a server.
-    pub client: Option<client::Driven>,
     /// How this program was called, for the commands in the report.
     pub program: String,
     /// The language of the report.
@@ -237,7 +231,7 @@ fn points(of: &[Graded]) -> (u64, u64) {
 /// # Errors
 /// What has to be said if there is no server, or the folder is that of another one.
 pub fn run(mut options: Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg> {
-    let command = options.run.as_ref();
+    let command = options.flags.run.as_ref();
     let launched =
         command.map(|it| Launched::start(command_words(it).unwrap_or_default(), options.dialect));
     let launched = launched.transpose()?;
@@ -249,7 +243,7 @@ pub fn run(mut options: Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg
                 said("cannot reach", &[&lang::address(&options.host, options.port), &why])
             })?,
     };
-    options.root = launched.as_ref().map(Launched::root).or(options.root);
+    options.flags.root = launched.as_ref().map(Launched::root).or(options.flags.root);
     let mut run = Run {
         ours: suite(options.dialect, false).first().cloned().unwrap_or_default(),
         address,
@@ -307,7 +301,7 @@ impl Run {
             return;
         }
         self.passed.insert(check.id, false);
-        let lacks = match (&self.options.root, &self.launched) {
+        let lacks = match (&self.options.flags.root, &self.launched) {
             (None, None) if check.is("root") => Some("root"),
             (None, Some(_)) if check.is("root") => Some("run"),
             _ if check.is("watched") && self.usage().is_none() => Some("run"),
@@ -346,7 +340,7 @@ impl Run {
         // The names differ from check to check, so that one check's files are not in another's way.
         let prefix = format!("grade-{:06x}", Random::of(self.options.seed, "").next() & 0xff_ffff);
         let mut places = Places::new(Random::of(self.options.seed, salt), &prefix);
-        let parent = self.options.root.as_ref().and_then(|root| root.parent());
+        let parent = self.options.flags.root.as_ref().and_then(|root| root.parent());
         let parent = parent.map(|it| it.as_os_str().as_encoded_bytes().to_vec());
         places.known.extend(parent.map(|it| ("parent".to_owned(), it)));
         let record = Record::new(&self.came, deadline, false);
@@ -411,7 +405,7 @@ impl Run {
 
     /// Looks where the server keeps its files. The folder that the user has named must be that one.
     fn find_root(&mut self) -> Result<(), Msg> {
-        let Some(root) = self.options.root.clone() else { return Ok(()) };
+        let Some(root) = self.options.flags.root.clone() else { return Ok(()) };
         let mut trial = self.trial(1, "root");
         let put = self.ours.of_line("put {name} = probe");
         // These cannot say whether it was stored.
@@ -430,7 +424,7 @@ impl Run {
             self.restart();
             let above = root.parent().unwrap_or(&root);
             let stored = files_in(above).into_iter().find(|it| it.ends_with(&name));
-            self.options.root = stored.and_then(|it| Some(it.parent()?.to_owned()));
+            self.options.flags.root = stored.and_then(|it| Some(it.parent()?.to_owned()));
         }
         Ok(())
     }

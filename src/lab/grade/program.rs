@@ -37,18 +37,15 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
         host: config.host.clone(),
         port: config.port,
         dialect: config.dialect,
-        only: flags.only.clone(),
+        flags: flags.clone(),
         seed: flags.seed.unwrap_or_else(|| crate::store::random() % 1_000_000),
         time: flags.time.map_or(TIME, Duration::from_secs_f64),
-        root: flags.root.clone(),
-        run: flags.run.clone(),
         stops: is_short,
         own: own.transpose()?,
-        client: flags.client.clone(),
         program: env::args().next().unwrap_or_default(),
         lang: config.lang,
     };
-    if let Some(driven) = options.client.as_ref().filter(|driven| !driven.pair.is_empty()) {
+    if let Some(driven) = options.flags.client.as_ref().filter(|driven| !driven.pair.is_empty()) {
         let (table, all_well) = client::pair::run(&options, driven)?;
         return Ok(print(&table, ExitCode::from(u8::from(!all_well))));
     }
@@ -84,7 +81,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
             print(&bar(of, config.lang, look), ExitCode::SUCCESS);
         }
     };
-    let report = match options.client {
+    let report = match options.flags.client {
         Some(_) => {
             let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
             client::run(&folder.0, &options, tell)?
@@ -109,13 +106,13 @@ fn print(text: &str, status: ExitCode) -> ExitCode {
 impl Options {
     /// An id with the dialect and the side, such as `text/first/ls` or `text.client/first/ls`.
     pub(super) fn full_id(&self, id: &str) -> String {
-        let side = if self.client.is_some() { ".client" } else { "" };
+        let side = if self.flags.client.is_some() { ".client" } else { "" };
         format!("{}{side}/{id}", self.dialect.name())
     }
 
     /// The checks that are to be run.
     pub(super) fn suite(&self) -> &'static [Check] {
-        let ours = || suite(self.dialect, self.client.is_some());
+        let ours = || suite(self.dialect, self.flags.client.is_some());
         self.own.as_ref().map_or_else(ours, |(_, own)| own)
     }
 
@@ -129,7 +126,7 @@ impl Options {
                 let path = format!("{}/", path.trim_end_matches('/'));
                 names.iter().any(|name| name.starts_with(&path))
             };
-            self.only.is_empty() || self.only.iter().any(is_below)
+            self.flags.only.is_empty() || self.flags.only.iter().any(is_below)
         };
         self.suite().iter().filter(is_chosen).collect()
     }

@@ -254,7 +254,7 @@ fn next(report: &Report) -> String {
     let options = &report.options;
     let id = |id: &str| Some(options.full_id(id));
     let group = |it: &Graded| it.check.group();
-    let last = report.graded.last().filter(|_| !options.only.is_empty());
+    let last = report.graded.last().filter(|_| !options.flags.only.is_empty());
     let is_chosen = groups(report).count() == 1;
     let needed = report.graded.iter().find_map(Graded::needs);
     let only = match (failures(report).first(), last) {
@@ -283,8 +283,8 @@ fn cut(line: &str, columns: usize) -> String {
 /// The command that runs this check again.
 pub(super) fn again(report: &Report, graded: &Graded) -> String {
     let id = report.options.full_id(graded.check.id);
-    let root =
-        if graded.check.is("root") && report.options.run.is_none() { " --root DIR" } else { "" };
+    let is_found = report.options.flags.run.is_some();
+    let root = if graded.check.is("root") && !is_found { " --root DIR" } else { "" };
     format!("{} --seed {}{root}", command(report, &id), report.options.seed)
 }
 
@@ -348,7 +348,7 @@ fn drawn(step: &Rung, columns: usize, side: Side) -> String {
 
 /// The steps. Of many, those in the middle are left out.
 fn ladder(report: &Report, rungs: &[Rung], columns: usize) -> String {
-    let side = if report.options.client.is_some() { Side::Server } else { Side::Client };
+    let side = if report.options.flags.client.is_some() { Side::Server } else { Side::Client };
     let mut steps: Vec<_> = rungs.iter().map(|step| drawn(step, columns, side)).collect();
     let hidden = steps.len().saturating_sub(2 * STEPS);
     if hidden > 0 {
@@ -399,7 +399,7 @@ pub(super) const SERVER: &str = "server";
 
 /// What is graded, after the flag that says so: a command, or the address of a server that runs already.
 pub(super) fn subject(options: &Options) -> (&'static str, String) {
-    match (&options.client, &options.run) {
+    match (&options.flags.client, &options.flags.run) {
         (Some(client), _) => ("client", client.command.clone()),
         (None, Some(run)) => ("run", run.clone()),
         (None, None) => (SERVER, address(&options.host, options.port)),

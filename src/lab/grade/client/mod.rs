@@ -111,7 +111,7 @@ const NEVER: Duration = Duration::from_secs(600);
 /// # Errors
 /// What has to be said if the client does not work at all.
 pub fn run(folder: &Path, options: &Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg> {
-    let command = options.client.as_ref().map_or("", |driven| &driven.command);
+    let command = options.flags.client.as_ref().map_or("", |driven| &driven.command);
     let client = Client::new(options, command, folder)?;
     let grade = |group: &[&'static Check], is_over| {
         at_once(group, |check| match is_over {
@@ -145,7 +145,7 @@ impl<'f> Client<'f> {
     /// # Errors
     /// What has to be said if it does not work at all.
     fn new(options: &Options, command: &str, folder: &'f Path) -> Result<Client<'f>, Msg> {
-        let driven = options.client.clone().unwrap_or_default();
+        let driven = options.flags.client.clone().unwrap_or_default();
         let words = command_words(command).ok_or_else(|| said("cannot client", &[]))?;
         let own = driven.map()?;
         let untried = Client {
