@@ -8,14 +8,14 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use connme::dialect::Dialect;
-use connme::lab::grade::client::{Driven, run};
+use connme::lab::grade::client::Driven;
 use connme::lab::grade::formats::{FORMATS, render};
 use connme::lab::grade::report::{Look, details};
-use connme::lab::grade::{Graded, Options, Report};
+use connme::lab::grade::{Graded, Options, Report, run};
 use connme::lab::line::Flags;
 use connme::lang::Lang;
 
-use crate::support::{self, TestServer, folder_in_memory, lab};
+use crate::support::{self, TestServer, lab};
 use crate::{flawed_client, flawed_siblings, grade_server};
 
 /// The usual time of a check is 5 s. Other tests run at the same time.
@@ -46,7 +46,7 @@ fn graded_in(seconds: u64, dialect: &str, command: String, only: &[&str]) -> Rep
         program: "connme-lab".to_owned(),
         lang: Lang::En,
     };
-    let run = run(folder_in_memory().path(), &options, |_| {});
+    let run = run(options, |_| {});
     run.unwrap_or_else(|why| panic!("{}", why.say(Lang::En)))
 }
 
@@ -297,7 +297,7 @@ fn each_group_is_told_when_it_has_ended() {
     let mut options = graded("text", ours("-s {host}:{port}"), &["first/connme"]).options;
     options.flags.only = vec!["first".to_owned(), "names".to_owned()];
     let told = RefCell::new(Vec::new());
-    let report = run(folder_in_memory().path(), &options, |of| {
+    let report = run(options, |of| {
         told.borrow_mut().push((of[0].check.group(), of.len()));
     });
     let all = report.unwrap().graded;

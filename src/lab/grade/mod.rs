@@ -55,7 +55,6 @@ pub use seen::{Fail, Rung, What};
 use seen::{Record, came, expected};
 use server::{Found, Trial};
 pub use suite::checks;
-use suite::suite;
 
 /// After this time the rest is not run.
 pub const TOTAL: Duration = Duration::from_secs(110);
@@ -229,8 +228,11 @@ fn points(of: &[Graded]) -> (u64, u64) {
 /// Runs the checks. What is done with each group when it has ended is up to the caller.
 ///
 /// # Errors
-/// What has to be said if there is no server, or the folder is that of another one.
+/// What has to be said if there is no server, the folder is that of another one, or a client does not work at all.
 pub fn run(mut options: Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg> {
+    if options.flags.client.is_some() {
+        return client::run(&options, tell);
+    }
     let command = options.flags.run.as_ref();
     let launched =
         command.map(|it| Launched::start(command_words(it).unwrap_or_default(), options.dialect));
@@ -245,7 +247,7 @@ pub fn run(mut options: Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg
     };
     options.flags.root = launched.as_ref().map(Launched::root).or(options.flags.root);
     let mut run = Run {
-        ours: suite(options.dialect, false).first().cloned().unwrap_or_default(),
+        ours: checks(options.dialect, false).first().cloned().unwrap_or_default(),
         address,
         came: Arc::default(),
         launched,
@@ -465,15 +467,15 @@ mod tests {
     #[test]
     fn every_check_has_its_sentences_and_its_needs() {
         for (dialect, least) in Dialect::ALL.into_iter().zip([60, 20, 14, 25, 10]) {
-            let all = checks(dialect);
+            let all = checks(dialect, false);
             assert!(all.len() >= least, "{}: {}", dialect.name(), all.len());
-            for check in &all {
+            for check in all {
                 let id = format!("{}/{}", dialect.name(), check.id);
                 assert_eq!(all.iter().filter(|other| other.id == check.id).count(), 1, "{id}");
                 for need in check.sentence("needs").split_whitespace() {
                     assert!(all.iter().any(|other| other.id == need), "{id} needs {need}");
                 }
-                assert!(needs(check, &all, 0) < 12, "{id}: its needs go round in a circle");
+                assert!(needs(check, all, 0) < 12, "{id}: its needs go round in a circle");
                 let (page, title) = check.section.split_once('#').unwrap();
                 let page = match page {
                     "protocol.md" => include_str!("../../guide/protocol.md"),
@@ -494,7 +496,7 @@ mod tests {
         }
     }
 
-    fn needs(check: &Check, all: &[&Check], depth: usize) -> usize {
+    fn needs(check: &Check, all: &[Check], depth: usize) -> usize {
         let of = |id: &str| all.iter().find(|other| other.id == id).unwrap();
         let deeper = |id| if depth > 12 { depth } else { needs(of(id), all, depth + 1) };
         check.sentence("needs").split_whitespace().map(deeper).max().unwrap_or(depth)

@@ -44,6 +44,9 @@ pub(super) fn is_known(words: &str, word: &str, argument: &str) -> bool {
 
 const WORDS: &str = "open on close reset slice sleep silence if unless silent busy stop";
 
+/// The verdict if it is not whom the conversation is played with that is wrong, but the other program.
+pub(super) const OTHER: &str = "other";
+
 /// Longer than the silence that ends a word.
 const SILENCE: Duration = Duration::from_millis(if cfg!(windows) { 800 } else { 160 });
 
@@ -224,7 +227,7 @@ impl Player {
 }
 
 fn of_other(mut failure: Box<Fail>) -> Box<Fail> {
-    failure.is_of_other = true;
+    failure.verdict = OTHER;
     failure
 }
 

@@ -7,11 +7,10 @@ use std::{env, fs};
 
 use super::formats::render;
 use super::report::{Look, PLAIN, SERVER, bar, duty, screen, subject};
-use super::suite::{of_file, suite};
+use super::suite::{checks, of_file};
 use super::{Check, Graded, Options, TIME, client, run};
 use crate::client::terminal::Terminal;
 use crate::lab::line::CommandLine;
-use crate::lab::scratch::TemporaryFolder;
 use crate::lab::text::said;
 use crate::lang::{Lang, Msg};
 
@@ -81,13 +80,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
             print(&bar(of, config.lang, look), ExitCode::SUCCESS);
         }
     };
-    let report = match options.flags.client {
-        Some(_) => {
-            let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
-            client::run(&folder.0, &options, tell)?
-        }
-        None => run(options, tell)?,
-    };
+    let report = run(options, tell)?;
     let text = if is_short { screen(&report, look) } else { render(&report, flags.format, look) };
     let status = ExitCode::from(if report.has_run() { u8::from(!report.is_right()) } else { 2 });
     let Some(path) = output else { return Ok(print(&text, status)) };
@@ -112,7 +105,7 @@ impl Options {
 
     /// The checks that are to be run.
     pub(super) fn suite(&self) -> &'static [Check] {
-        let ours = || suite(self.dialect, self.flags.client.is_some());
+        let ours = || checks(self.dialect, self.flags.client.is_some());
         self.own.as_ref().map_or_else(ours, |(_, own)| own)
     }
 

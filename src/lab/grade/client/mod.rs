@@ -44,6 +44,7 @@ use crate::dialect::Dialect;
 use crate::error::lock;
 use crate::lab::process::{Process, command_words, last_lines, soon};
 use crate::lab::random::Random;
+use crate::lab::scratch::TemporaryFolder;
 use crate::lab::text::said;
 use crate::lang::Msg;
 use crate::log::Log;
@@ -106,13 +107,14 @@ const ABSENT: u16 = 1;
 /// A client is ended when nothing happens, and not at a moment.
 const NEVER: Duration = Duration::from_secs(600);
 
-/// Runs the checks, each in folders below this one. What is done with each group when it has ended is up to the caller.
+/// Runs the checks, each in a folder of its own.
 ///
 /// # Errors
 /// What has to be said if the client does not work at all.
-pub fn run(folder: &Path, options: &Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg> {
+pub(super) fn run(options: &Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg> {
+    let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
     let command = options.flags.client.as_ref().map_or("", |driven| &driven.command);
-    let client = Client::new(options, command, folder)?;
+    let client = Client::new(options, command, &folder.0)?;
     let grade = |group: &[&'static Check], is_over| {
         at_once(group, |check| match is_over {
             true => Graded::not_run(check, "left-out", ""),
@@ -366,8 +368,8 @@ fn no_request(printed: &str) -> Msg {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::grade::checks;
     use crate::lab::grade::player::is_known;
-    use crate::lab::grade::suite::suite;
     use crate::lang::Lang;
 
     /// Also by a file of the user's.
@@ -387,7 +389,7 @@ mod tests {
     fn every_conversation_can_be_played_and_has_its_sentences() {
         let dialects = [(Dialect::Text, 70), (Dialect::Struct, 25), (Dialect::Json, 20)];
         for (dialect, least) in dialects {
-            let suite = suite(dialect, true);
+            let suite = checks(dialect, true);
             assert!(suite.len() >= least, "{}", suite.len());
             for check in suite {
                 let id = format!("{}/{}", dialect.name(), check.id);
