@@ -248,7 +248,7 @@ fn open(
             return Ok([before, &bytes, after].concat());
         }
         p.unread(&bytes);
-        return p.failed(expected("seconds", &[]));
+        return Err(p.failure(expected("seconds", &[])));
     }
     let (before, after) = (shown(before), shown(after));
     let end = after.strip_suffix('\n').unwrap_or(&after);
