@@ -309,13 +309,7 @@ impl<'f> Client<'f> {
 }
 
 /// By what a client is asked for here it is known how commands are typed for it, and where it saves.
-const DRY_RUN: &str = "serve a.txt = hello
-serve b.txt = hello!
-serve c.txt = x
-$ ls
-$ size b.txt
-$ download a.txt
-$ rm c.txt";
+const DRY_RUN: &str = include_str!("../conversations/dry-run.txt");
 
 /// The folder of a check in which the client runs. Beside it is what no client may touch.
 const WORK: &str = "work";
