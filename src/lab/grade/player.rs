@@ -10,7 +10,7 @@
 //! | `slice N`, `slice off` | what is sent has pieces of N bytes from here on |
 //! | `apart`, `sleep N` | waits until the other side has most probably read; waits N ms |
 //! | `silence` | waits as long as ends a word |
-//! | `quiet N`, `paused` | nothing comes for N ms; the other side waits before it sends on |
+//! | `quiet N` | nothing comes for N ms |
 //! | `any N`, `any`, `drain` | N bytes, whatever they are; what has come, one at least; all there is up to the end |
 //! | `flood N` | N MiB are sent |
 //! | `end`, `ends` | nothing more comes and the other side closes; it may also reset |
