@@ -24,7 +24,7 @@ const APART: u64 = 15;
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The words of a conversation that are about one connection alone.
-pub(super) const WORDS: &str = "half-close apart quiet any drain flood end ends";
+pub(super) const WORDS: &str = "half-close apart quiet seconds any drain flood end ends";
 
 /// What a step of a check returns.
 pub(super) type Done<T = ()> = Result<T, Box<Fail>>;
@@ -106,6 +106,14 @@ impl Peer {
                 self.take(number.unwrap_or(1))?;
                 if number.is_none() {
                     self.held.clear();
+                }
+            }
+            "seconds" => {
+                let bytes = self.take(4)?;
+                let seconds = bytes.as_slice().try_into().map_or(f32::NAN, f32::from_le_bytes);
+                if !(0.0..3600.0).contains(&seconds) {
+                    self.unread(&bytes);
+                    return Err(self.failure(expected("seconds", &[])));
                 }
             }
             "drain" => drop(self.drain()),

@@ -12,6 +12,7 @@
 //! | `silence` | waits as long as ends a word |
 //! | `quiet N` | nothing comes for N ms |
 //! | `any N`, `any`, `drain` | N bytes, whatever they are; what has come, one at least; all there is up to the end |
+//! | `seconds` | a time in seconds, 4 bytes |
 //! | `flood N` | N MiB are sent |
 //! | `end`, `ends` | nothing more comes and the other side closes; it may also reset |
 //! | `if TEXT`, `unless TEXT` | what follows up to `done` is for one that sends this now; something else |
@@ -26,7 +27,7 @@ use std::time::Duration;
 use super::conversation::{Check, Step, Then, number_in};
 use super::peer::{self, Done, Peer};
 use super::places::{Places, is_in};
-use super::seen::{Fail, expected, fail};
+use super::seen::{Fail, fail};
 use crate::lab::lecture::trace::Side;
 use crate::lang::Msg;
 
@@ -231,7 +232,7 @@ fn of_other(mut failure: Box<Fail>) -> Box<Fail> {
     failure
 }
 
-/// A line, or four bytes, of which a part may be anything of a kind.
+/// A line of which a part may be anything of a kind.
 fn open(
     p: &mut Peer,
     places: &mut Places,
@@ -239,17 +240,6 @@ fn open(
     hole: &str,
     after: &[u8],
 ) -> Done<Vec<u8>> {
-    if hole == "f" {
-        p.expect(before)?;
-        let bytes = p.take(4)?;
-        let seconds = <[u8; 4]>::try_from(bytes.as_slice()).map_or(f32::NAN, f32::from_le_bytes);
-        if (0.0..3600.0).contains(&seconds) {
-            p.expect(after)?;
-            return Ok([before, &bytes, after].concat());
-        }
-        p.unread(&bytes);
-        return Err(p.failure(expected("seconds", &[])));
-    }
     let (before, after) = (shown(before), shown(after));
     let end = after.strip_suffix('\n').unwrap_or(&after);
     let form = format!("{before}{}{}", places.form(hole), end.replace('\r', " CR"));
