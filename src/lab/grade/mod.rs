@@ -251,8 +251,7 @@ pub fn run(mut options: Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg
         address,
         came: Arc::default(),
         launched,
-        start: Instant::now(),
-        restarting: Duration::ZERO,
+        deadline: Instant::now() + TOTAL,
         stopped: None,
         passed: BTreeMap::new(),
         done: BTreeMap::new(),
@@ -285,9 +284,8 @@ struct Run {
     came: Arc<AtomicU64>,
     /// The server, if it was started here.
     launched: Option<Launched>,
-    start: Instant,
-    /// How long the server was started again.
-    restarting: Duration,
+    /// The end of the run. The starts of a program that ends again and again do not count.
+    deadline: Instant,
     /// The check after which the server answered no more.
     stopped: Option<&'static str>,
     /// The checks that were begun, and whether they have passed. What needs itself has no end.
@@ -332,9 +330,9 @@ impl Run {
         self.done.insert(check.id, graded);
     }
 
-    /// How long the run may still take. The starts of a program that ends again and again do not count.
+    /// How long the run may still take.
     fn left(&self) -> Duration {
-        (TOTAL + self.restarting).saturating_sub(self.start.elapsed())
+        self.deadline.saturating_duration_since(Instant::now())
     }
 
     fn trial(&self, patience: u32, salt: &str) -> Trial<'_> {
@@ -402,7 +400,7 @@ impl Run {
             self.address = launched.address;
             self.stopped = None;
         }
-        self.restarting += start.elapsed();
+        self.deadline += start.elapsed();
     }
 
     /// Looks where the server keeps its files. The folder that the user has named must be that one.

@@ -118,8 +118,7 @@ impl Peer {
             }
             "drain" => drop(self.drain()),
             "flood" => self.flood(number.unwrap_or(0)),
-            "end" => self.closes(false)?,
-            "ends" => self.closes(true)?,
+            "end" | "ends" => self.closes(word == "ends")?,
             _ => {}
         }
         Ok(())
