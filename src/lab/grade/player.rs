@@ -17,7 +17,6 @@
 //! | `end`, `ends` | nothing more comes and the other side closes; it may also reset |
 //! | `if TEXT`, `unless TEXT` | what follows up to `done` is for one that sends this now; something else |
 //! | `silent N` | what follows up to `done` is for one that sends nothing for N ms |
-//! | `busy TEXT` | from here on a connection on which this comes is left alone |
 //! | `stop` | the check is passed |
 
 use std::collections::BTreeMap;
@@ -43,7 +42,7 @@ pub(super) fn is_known(words: &str, word: &str, argument: &str) -> bool {
     is_safe && [words, WORDS, peer::WORDS].iter().any(|words| is_in(words, word))
 }
 
-const WORDS: &str = "open on close reset slice sleep silence if unless silent busy stop";
+const WORDS: &str = "open on close reset slice sleep silence if unless silent stop";
 
 /// The verdict if it is not whom the conversation is played with that is wrong, but the other program.
 pub(super) const OTHER: &str = "other";
@@ -77,8 +76,8 @@ pub(super) struct Player {
     side: Side,
     /// Between two programs this is the other one: what is said is what that says, and it is told what is heard.
     other: Option<Peer>,
-    /// The connections, by what they are called. `None`: it is left alone.
-    pub(super) peers: BTreeMap<Vec<u8>, Option<Peer>>,
+    /// The connections, by what they are called.
+    pub(super) peers: BTreeMap<Vec<u8>, Peer>,
     pub(super) on: Vec<u8>,
     /// How many bytes are sent at once.
     slice: Option<usize>,
@@ -167,17 +166,18 @@ impl Player {
         })
     }
 
-    /// Does something on the connection, unless it is left alone.
+    /// Does something on the connection, if there is one.
     pub(super) fn with<T: Default>(
         &mut self,
         stage: &mut dyn Stage,
         what: impl FnOnce(&mut Peer) -> Done<T>,
     ) -> Done<T> {
-        if !self.peers.contains_key(&self.on) {
-            self.peers.insert(self.on.clone(), stage.open()?);
+        if !self.peers.contains_key(&self.on)
+            && let Some(peer) = stage.open()?
+        {
+            self.peers.insert(self.on.clone(), peer);
         }
-        let peer = self.peers.get_mut(&self.on).and_then(Option::as_mut);
-        peer.map_or_else(|| Ok(T::default()), what)
+        self.peers.get_mut(&self.on).map_or_else(|| Ok(T::default()), what)
     }
 
     fn word(
@@ -199,9 +199,9 @@ impl Player {
             }
             "on" => self.on = argument.to_vec(),
             "close" => drop(self.peers.remove(&self.on)),
-            "reset" => self.peers.remove(&self.on).into_iter().flatten().for_each(Peer::reset),
+            "reset" => self.peers.remove(&self.on).into_iter().for_each(Peer::reset),
             "slice" => self.slice = number,
-            "sleep" => match self.peers.get_mut(&self.on).and_then(Option::as_mut) {
+            "sleep" => match self.peers.get_mut(&self.on) {
                 Some(peer) => peer.pause(time),
                 None => sleep(Duration::from_millis(time)),
             },
@@ -212,11 +212,6 @@ impl Player {
                     _ => Ok(p.begins(argument)),
                 })?;
                 return Ok(if is_so == (word != "unless") { Then::GoOn } else { Then::LeaveOut });
-            }
-            "busy" => {
-                if self.with(stage, |p| Ok(p.begins(argument)))? {
-                    self.peers.insert(self.on.clone(), None);
-                }
             }
             "send" => {}
             "stop" => return Ok(Then::Stop),

@@ -79,7 +79,7 @@ impl Trial<'_> {
         let mut places = self.places.clone();
         let mut player = Player::new(Side::Client, None);
         let outcome = player.play(self, check, &mut places);
-        self.found.peers = player.peers.into_values().flatten().collect();
+        self.found.peers = player.peers.into_values().collect();
         outcome
     }
 

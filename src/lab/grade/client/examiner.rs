@@ -62,7 +62,7 @@ impl Examiner<'_> {
         let mut player = Player::new(Side::Server, server);
         let outcome = player.play(&mut self, check, places);
         if outcome.is_ok() {
-            self.waiting.extend(std::mem::take(&mut player.peers).into_values().flatten());
+            self.waiting.extend(std::mem::take(&mut player.peers).into_values());
         }
         let mut acts = lock(self.acts);
         acts.has_ended = true;
@@ -93,9 +93,9 @@ impl Examiner<'_> {
 
     /// Whether the client asks for this before the check is over. The conversation goes on where it does.
     fn comes(&mut self, player: &mut Player, line: Vec<u8>) -> bool {
-        self.waiting.extend(player.peers.remove(&player.on).flatten());
+        self.waiting.extend(player.peers.remove(&player.on));
         let Some(peer) = self.wait_for(Some(&line)) else { return false };
-        player.peers.insert(player.on.clone(), Some(peer));
+        player.peers.insert(player.on.clone(), peer);
         player.pass_on(&line);
         let mut acts = lock(self.acts);
         acts.waits_for = None;
