@@ -42,7 +42,8 @@ pub(super) fn is_known(words: &str, word: &str, argument: &str) -> bool {
     is_safe && [words, WORDS, peer::WORDS].iter().any(|words| is_in(words, word))
 }
 
-const WORDS: &str = "open on close reset slice sleep silence if unless silent stop";
+/// Those of every conversation, and those of the table above that are not about one connection alone.
+const WORDS: &str = "> >| < <| repeat again send done open on close reset slice sleep silence if unless silent stop";
 
 /// The verdict if it is not whom the conversation is played with that is wrong, but the other program.
 pub(super) const OTHER: &str = "other";
