@@ -32,7 +32,8 @@ pub(super) fn write(line: &CommandLine) -> Outcome {
     let written = match system.to_str().unwrap_or_default() {
         "gradescope" => gradescope(folder, run, dialect.name()),
         "classroom" => {
-            let mut groups: Vec<&str> = checks(dialect).iter().map(|it| it.group()).collect();
+            let mut groups: Vec<&str> =
+                checks(dialect, false).iter().map(|it| it.group()).collect();
             groups.dedup();
             classroom(folder, run, dialect.name(), &groups)
         }

@@ -13,7 +13,8 @@ use connme::dialect::Dialect;
 use connme::dialect::json_value::Value;
 use connme::lab::grade::formats::{FORMATS, render};
 use connme::lab::grade::report::{Look, details, screen};
-use connme::lab::grade::{Options, Outcome, Report, checks, run as run_and_tell};
+use connme::lab::grade::{Graded, Options, Report, checks, run as run_and_tell};
+use connme::lab::line::Flags;
 use connme::lang::Lang;
 
 use crate::grade_server::start;
@@ -24,14 +25,11 @@ fn options(dialect: &str, port: u16, root: Option<&Path>) -> Options {
         host: "127.0.0.1".to_owned(),
         port,
         dialect: Dialect::named(dialect).unwrap(),
-        only: Vec::new(),
+        flags: Flags { root: root.map(Path::to_owned), ..Flags::default() },
         seed: 7,
         time: Duration::from_millis(500),
-        root: root.map(Path::to_owned),
-        run: None,
         stops: false,
         own: None,
-        client: None,
         program: "connme-lab".to_owned(),
         lang: Lang::En,
     }
@@ -42,8 +40,7 @@ fn run(options: Options) -> Result<Report, connme::lang::Msg> {
 }
 
 fn failed(report: &Report) -> Vec<&'static str> {
-    let is_failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed(_));
-    report.graded.iter().filter(|it| is_failed(&it.outcome)).map(|it| it.check.id).collect()
+    report.graded.iter().filter(|it| it.failure.is_some()).map(|it| it.check.id).collect()
 }
 
 /// Runs all checks against the server with this flaw.
@@ -57,8 +54,9 @@ fn graded_only(dialect: &'static str, flaw: &'static str, seconds: f64, only: &[
     std::fs::create_dir(&root).unwrap();
     let port = start(dialect, flaw, &root);
     let time = Duration::from_secs_f64(seconds);
-    let only = only.iter().map(|word| (*word).to_owned()).collect();
-    run(Options { time, only, ..options(dialect, port, Some(&root)) }).unwrap()
+    let mut options = Options { time, ..options(dialect, port, Some(&root)) };
+    options.flags.only = only.iter().map(|word| (*word).to_owned()).collect();
+    run(options).unwrap()
 }
 
 /// The server that can have flaws, without one, is a row of the table.
@@ -80,7 +78,7 @@ fn our_server_gets_full_points() {
         assert!(wrong.is_empty() && report.is_right(), "{dialect}:\n{}", wrong.join("\n"));
         // Without the folder the grader asks the server. Filesaver has nothing to ask.
         if dialect != "filesaver" {
-            run(Options { root: None, ..report.options }).unwrap();
+            run(Options { flags: Flags::default(), ..report.options }).unwrap();
         }
         let names = server.names();
         let left: Vec<_> = names.iter().filter(|it| it.starts_with("grade-")).collect();
@@ -160,7 +158,7 @@ impl Row {
             Some(_) => expected.contains(check),
             None => expected.contains(check) || !is_heavy(check),
         };
-        let all = checks(Dialect::named(dialect).unwrap()).into_iter().map(|check| check.id);
+        let all = checks(Dialect::named(dialect).unwrap(), false).iter().map(|check| check.id);
         let only = all.filter(is_run).map(|check| format!("{dialect}/{check}")).collect();
         Row { dialect, flaw, expected, may_fail_others, only }
     }
@@ -236,7 +234,7 @@ fn every_flaw_fails_exactly_its_checks() {
     assert!(wrong.is_empty(), "these flaws fail others than the table says:\n{wrong}");
     let mut never: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for dialect in DIALECTS {
-        for check in checks(Dialect::named(dialect).unwrap()) {
+        for check in checks(Dialect::named(dialect).unwrap(), false) {
             let fails = |row: &&Row| row.dialect == dialect && row.expected.contains(&check.id);
             // These look at the process of a server that was started for them.
             if !check.id.starts_with("quality/") && rows.iter().find(fails).is_none() {
@@ -331,7 +329,7 @@ fn servers_from_hell_get_a_whole_report() {
             let start = Instant::now();
             let report = run(options(dialect, port, None)).unwrap();
             assert!(start.elapsed() < Duration::from_secs(30), "{name} {dialect}");
-            assert_eq!(report.graded.len(), checks(Dialect::named(dialect).unwrap()).len());
+            assert_eq!(report.graded.len(), checks(Dialect::named(dialect).unwrap(), false).len());
             assert!(!report.is_right(), "{name} {dialect}");
             for (name, _) in FORMATS {
                 let text = render(&report, name, LOOK);
@@ -605,8 +603,9 @@ fn a_hint_fits_what_went_wrong() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         std::thread::spawn(move || listener.incoming().take(6).for_each(drop));
-        let only = vec!["manners/leaves-at-once".to_owned()];
-        render(&run(Options { only, ..options("text", port, None) }).unwrap(), "table", LOOK)
+        let mut options = options("text", port, None);
+        options.flags.only = vec!["manners/leaves-at-once".to_owned()];
+        render(&run(options).unwrap(), "table", LOOK)
     };
     let is_told = |table: String| {
         table.contains("\nseen:     your server accepts no connections any more")
@@ -671,19 +670,19 @@ fn a_command_that_was_taken_is_not_called_unknown() {
 /// A wrong reply is not silence: only a server that sends nothing stops the run.
 #[test]
 fn a_server_that_answers_something_else_is_graded() {
-    let no_answer = |it: &Outcome| matches!(it, Outcome::NotRun("stopped", _));
+    let no_answer = |it: &Graded| it.way == "stopped";
     for (flaw, also) in [("greets", "first/no-greeting"), ("crlf-replies", "first/upload")] {
         let report = graded_only("text", flaw, 5.0, &["first/"]);
         let failed = failed(&report);
         assert!(failed.starts_with(&["first/connme"]) && failed.contains(&also), "{failed:?}");
-        assert!(!report.graded.iter().any(|it| no_answer(&it.outcome)), "{flaw}");
+        assert!(!report.graded.iter().any(no_answer), "{flaw}");
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let report = run(options("text", port, None)).unwrap();
     assert_eq!(failed(&report), ["first/connme"]);
     let others = report.graded.iter().skip(1).filter(|it| it.counts());
-    assert!({ others }.all(|it| no_answer(&it.outcome)));
+    assert!({ others }.all(no_answer));
 }
 
 /// What a check needs is run without being chosen, and counts for nothing.
@@ -691,7 +690,7 @@ fn a_server_that_answers_something_else_is_graded() {
 fn a_chosen_check_is_skipped_if_what_it_needs_fails() {
     let report = graded_only("text", "characters", 5.0, &["first/download"]);
     assert_eq!(report.graded.len(), 1);
-    assert!(matches!(report.graded[0].outcome, Outcome::NotRun("skipped", "first/upload")));
+    assert_eq!((report.graded[0].way, report.graded[0].about), ("skipped", "first/upload"));
     assert!(report.score() == (0, 3) && !report.is_right());
     let tap = render(&report, "tap", LOOK);
     assert!(tap.ends_with(" # SKIP skipped: needs first/upload\n"), "{tap}");

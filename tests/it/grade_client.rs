@@ -8,13 +8,14 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use connme::dialect::Dialect;
-use connme::lab::grade::client::{Driven, run};
+use connme::lab::grade::client::Driven;
 use connme::lab::grade::formats::{FORMATS, render};
 use connme::lab::grade::report::{Look, details};
-use connme::lab::grade::{Graded, Options, Outcome, Report};
+use connme::lab::grade::{Graded, Options, Report, run};
+use connme::lab::line::Flags;
 use connme::lang::Lang;
 
-use crate::support::{self, TestServer, folder_in_memory, lab};
+use crate::support::{self, TestServer, lab};
 use crate::{flawed_client, flawed_siblings, grade_server};
 
 /// The usual time of a check is 5 s. Other tests run at the same time.
@@ -33,18 +34,19 @@ fn graded_in(seconds: u64, dialect: &str, command: String, only: &[&str]) -> Rep
         host: String::new(),
         port: 0,
         dialect: Dialect::named(dialect).unwrap(),
-        only: only.iter().map(|it| (*it).to_owned()).collect(),
+        flags: Flags {
+            only: only.iter().map(|it| (*it).to_owned()).collect(),
+            client: Some(driven),
+            ..Flags::default()
+        },
         seed: 7,
         time: Duration::from_secs(seconds),
-        root: None,
-        run: None,
         stops: false,
         own: None,
-        client: Some(driven),
         program: "connme-lab".to_owned(),
         lang: Lang::En,
     };
-    let run = run(folder_in_memory().path(), &options, |_| {});
+    let run = run(options, |_| {});
     run.unwrap_or_else(|why| panic!("{}", why.say(Lang::En)))
 }
 
@@ -134,10 +136,7 @@ fn the_starter_gets_what_the_guide_says() {
     let only = [&["first"][..], &wrong.map(|(id, _)| id)].concat();
     let verdicts = |seconds| -> BTreeMap<_, _> {
         let report = graded_in(seconds, "text", command.clone(), &only);
-        let verdict = |it: &Graded| match &it.outcome {
-            Outcome::Failed(failure) => Some((it.check.id, failure.verdict)),
-            _ => None,
-        };
+        let verdict = |it: &Graded| Some((it.check.id, it.failure.as_ref()?.verdict));
         report.graded.iter().filter_map(verdict).collect()
     };
     let wrong = BTreeMap::from(wrong);
@@ -296,9 +295,9 @@ fn what_was_seen_of_a_client_is_told() {
 #[test]
 fn each_group_is_told_when_it_has_ended() {
     let mut options = graded("text", ours("-s {host}:{port}"), &["first/connme"]).options;
-    options.only = vec!["first".to_owned(), "names".to_owned()];
+    options.flags.only = vec!["first".to_owned(), "names".to_owned()];
     let told = RefCell::new(Vec::new());
-    let report = run(folder_in_memory().path(), &options, |of| {
+    let report = run(options, |of| {
         told.borrow_mut().push((of[0].check.group(), of.len()));
     });
     let all = report.unwrap().graded;

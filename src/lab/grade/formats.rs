@@ -45,7 +45,7 @@ fn render_as(report: &Report, file: &str) -> String {
     let of_report = |way: &str| fill(part(way).unwrap_or_default(), &|name| fact(report, name));
     let (mut out, mut n) = (of_report("head"), 0);
     for graded in &report.graded {
-        if let Some(text) = part(graded.outcome.way()) {
+        if let Some(text) = part(graded.way) {
             n += 1;
             out += &fill(text, &|name| fact_of(report, graded, n, name));
         }
@@ -86,8 +86,7 @@ fn written(place: &str, fact: &dyn Fn(&str) -> String) -> Option<String> {
 /// A fact about the whole report.
 fn fact(report: &Report, name: &str) -> String {
     let (total, most) = report.score();
-    let ended =
-        |ways: &str| report.graded.iter().filter(|it| is_in(ways, it.outcome.way())).count();
+    let ended = |ways: &str| report.graded.iter().filter(|it| is_in(ways, it.way)).count();
     match name {
         "version" => env!("CARGO_PKG_VERSION").to_owned(),
         "subject" => subject(&report.options).1,
@@ -118,7 +117,7 @@ fn fact_of(report: &Report, graded: &Graded, n: usize, name: &str) -> String {
         "comma" => if n > 1 { "," } else { "" }.to_owned(),
         "group" => check.group().to_owned(),
         "duty" => if check.must { "must" } else { "should" }.to_owned(),
-        "status" => graded.outcome.way().to_owned(),
+        "status" => graded.way.to_owned(),
         "score" => graded.score().to_string(),
         "seconds" => format!("{:.3}", graded.time.as_secs_f64()),
         "details" => details(report, graded, PLAIN),

@@ -12,7 +12,7 @@ pub(super) const CLOSED: &str = "closed";
 /// What was seen in a failure of a server, and the name of that in the sentences.
 pub(super) fn seen(report: &Report, graded: &Graded) -> Option<(&'static str, Msg)> {
     // These are guesses about servers.
-    let failure = graded.failure().filter(|failure| failure.typed.is_empty())?;
+    let failure = graded.failure.as_ref().filter(|failure| failure.typed.is_empty())?;
     let of_it = || graded.rungs.iter().filter(|rung| rung.connection == failure.connection);
     let text = |msg: &Msg| msg.say(Lang::En).trim_start_matches('"').to_owned();
     let (due, came) = (text(&failure.expected), text(&failure.got));

@@ -34,7 +34,6 @@ pub mod suite;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -42,6 +41,7 @@ use std::time::{Duration, Instant};
 use crate::client::connection::reach;
 use crate::dialect::Dialect;
 use crate::lab::launch::Launched;
+use crate::lab::line::Flags;
 use crate::lab::process::{Usage, command_words, last_lines, soon};
 use crate::lab::random::Random;
 use crate::lab::text::said;
@@ -55,7 +55,6 @@ pub use seen::{Fail, Rung, What};
 use seen::{Record, came, expected};
 use server::{Found, Trial};
 pub use suite::checks;
-use suite::suite;
 
 /// After this time the rest is not run.
 pub const TOTAL: Duration = Duration::from_secs(110);
@@ -91,48 +90,20 @@ pub struct Options {
     pub port: u16,
     /// The dialect.
     pub dialect: Dialect,
-    /// Only the checks of these names and groups. Empty: all.
-    pub only: Vec<String>,
+    /// What is graded, and the checks that are chosen.
+    pub flags: Flags,
     /// Chooses names, sizes and bytes.
     pub seed: u64,
     /// How long a check may take.
     pub time: Duration,
-    /// The server's folder, for the checks that look into it.
-    pub root: Option<PathBuf>,
-    /// The command that starts the server, if the grader is to do that.
-    pub run: Option<String>,
     /// Stop after the first group that breaks a rule of the protocol.
     pub stops: bool,
     /// Checks of the user's own, in place of ours, and the file that they are in.
     pub own: Option<(String, &'static [Check])>,
-    /// The client to grade, instead of a server.
-    pub client: Option<client::Driven>,
     /// How this program was called, for the commands in the report.
     pub program: String,
     /// The language of the report.
     pub lang: Lang,
-}
-
-/// How a check ended.
-#[derive(Debug)]
-pub enum Outcome {
-    /// The server did what the check expects.
-    Passed,
-    /// It did not.
-    Failed(Box<Fail>),
-    /// It was not run: the reason by its name in the sentences, and the check or the flag that it is about.
-    NotRun(&'static str, &'static str),
-}
-
-impl Outcome {
-    /// How a check ended, in a word.
-    fn way(&self) -> &'static str {
-        match self {
-            Outcome::Passed => "passed",
-            Outcome::Failed(_) => "failed",
-            Outcome::NotRun(why, _) => why,
-        }
-    }
 }
 
 /// A check and how it ended.
@@ -140,8 +111,12 @@ impl Outcome {
 pub struct Graded {
     /// The check.
     pub check: &'static Check,
-    /// How it ended.
-    pub outcome: Outcome,
+    /// How it ended, by its name in the sentences: `passed`, `failed`, or why it was not run.
+    pub way: &'static str,
+    /// The check or the flag because of which it was not run.
+    pub about: &'static str,
+    /// Why it failed.
+    pub failure: Option<Box<Fail>>,
     /// How long it took.
     pub time: Duration,
     /// The steps.
@@ -149,34 +124,31 @@ pub struct Graded {
 }
 
 impl Graded {
+    /// One that was run since this time.
+    fn run(check: &'static Check, start: Instant, outcome: Done, rungs: Vec<Rung>) -> Graded {
+        let failure = outcome.err();
+        let way = if failure.is_some() { "failed" } else { "passed" };
+        Graded { check, way, about: "", failure, time: start.elapsed(), rungs }
+    }
+
     /// One that was not run.
-    fn without_steps(check: &'static Check, why: &'static str) -> Graded {
-        let outcome = Outcome::NotRun(why, "");
-        Graded { check, outcome, time: Duration::ZERO, rungs: Vec::new() }
+    fn not_run(check: &'static Check, way: &'static str, about: &'static str) -> Graded {
+        Graded { check, way, about, failure: None, time: Duration::ZERO, rungs: Vec::new() }
     }
 
     /// Whether it passed.
     pub fn passed(&self) -> bool {
-        matches!(self.outcome, Outcome::Passed)
-    }
-
-    /// Why it failed.
-    pub(super) fn failure(&self) -> Option<&Fail> {
-        let Outcome::Failed(failure) = &self.outcome else { return None };
-        Some(failure)
+        self.way == "passed"
     }
 
     /// The check that it needs, and that did not pass.
     fn needs(&self) -> Option<&'static str> {
-        match self.outcome {
-            Outcome::NotRun("skipped", needed) => Some(needed),
-            _ => None,
-        }
+        (self.way == "skipped").then_some(self.about)
     }
 
     /// Whether its points count.
     pub fn counts(&self) -> bool {
-        !matches!(self.outcome, Outcome::NotRun("needs" | "left-out", _))
+        !["needs", "left-out"].contains(&self.way)
     }
 
     /// The points that it got.
@@ -208,7 +180,7 @@ impl Report {
         for group in options.wanted().chunk_by(|a, b| a.group() == b.group()) {
             let of = grade(group, is_over);
             tell(&of);
-            is_over |= options.stops && of.iter().any(|it| it.check.must && it.failure().is_some());
+            is_over |= options.stops && of.iter().any(|it| it.check.must && it.failure.is_some());
             graded.extend(of);
         }
         Report { options: options.clone(), graded, time: start.elapsed() }
@@ -230,13 +202,13 @@ impl Report {
         let keeps = |it: &&Graded| {
             it.check.must && ["path", "hidden", "links"].contains(&it.check.sentence("rule"))
         };
-        let gave = |it: &Graded| it.failure().is_some_and(|it| !it.gave_nothing);
+        let gave = |it: &Graded| it.failure.as_ref().is_some_and(|it| !it.gave_nothing);
         self.graded.iter().filter(keeps).any(gave)
     }
 
     /// Whether any check was run.
     pub(super) fn has_run(&self) -> bool {
-        let ran = |it: &Graded| it.passed() || it.failure().is_some();
+        let ran = |it: &Graded| it.passed() || it.failure.is_some();
         self.graded.iter().any(ran)
     }
 
@@ -256,9 +228,12 @@ fn points(of: &[Graded]) -> (u64, u64) {
 /// Runs the checks. What is done with each group when it has ended is up to the caller.
 ///
 /// # Errors
-/// What has to be said if there is no server, or the folder is that of another one.
+/// What has to be said if there is no server, the folder is that of another one, or a client does not work at all.
 pub fn run(mut options: Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg> {
-    let command = options.run.as_ref();
+    if options.flags.client.is_some() {
+        return client::run(&options, tell);
+    }
+    let command = options.flags.run.as_ref();
     let launched =
         command.map(|it| Launched::start(command_words(it).unwrap_or_default(), options.dialect));
     let launched = launched.transpose()?;
@@ -270,14 +245,13 @@ pub fn run(mut options: Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg
                 said("cannot reach", &[&lang::address(&options.host, options.port), &why])
             })?,
     };
-    options.root = launched.as_ref().map(Launched::root).or(options.root);
+    options.flags.root = launched.as_ref().map(Launched::root).or(options.flags.root);
     let mut run = Run {
-        ours: suite(options.dialect, false).first().cloned().unwrap_or_default(),
+        ours: checks(options.dialect, false).first().cloned().unwrap_or_default(),
         address,
         came: Arc::default(),
         launched,
-        start: Instant::now(),
-        restarting: Duration::ZERO,
+        deadline: Instant::now() + TOTAL,
         stopped: None,
         passed: BTreeMap::new(),
         done: BTreeMap::new(),
@@ -290,7 +264,7 @@ pub fn run(mut options: Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg
         group.iter().filter(|_| !is_over).for_each(|check| run.grade(check));
         // Some were needed by others.
         let done = |check: &&'static Check| {
-            run.done.remove(check.id).unwrap_or_else(|| Graded::without_steps(check, "left-out"))
+            run.done.remove(check.id).unwrap_or_else(|| Graded::not_run(check, "left-out", ""))
         };
         group.iter().map(done).collect()
     });
@@ -310,9 +284,8 @@ struct Run {
     came: Arc<AtomicU64>,
     /// The server, if it was started here.
     launched: Option<Launched>,
-    start: Instant,
-    /// How long the server was started again.
-    restarting: Duration,
+    /// The end of the run. The starts of a program that ends again and again do not count.
+    deadline: Instant,
     /// The check after which the server answered no more.
     stopped: Option<&'static str>,
     /// The checks that were begun, and whether they have passed. What needs itself has no end.
@@ -328,7 +301,7 @@ impl Run {
             return;
         }
         self.passed.insert(check.id, false);
-        let lacks = match (&self.options.root, &self.launched) {
+        let lacks = match (&self.options.flags.root, &self.launched) {
             (None, None) if check.is("root") => Some("root"),
             (None, Some(_)) if check.is("root") => Some("run"),
             _ if check.is("watched") && self.usage().is_none() => Some("run"),
@@ -343,26 +316,23 @@ impl Run {
                 missing = missing.or(Some(need.id));
             }
         }
-        let (start, restarting) = (Instant::now(), self.restarting);
         let left_out = match (lacks, self.stopped, missing) {
             (Some(flag), ..) => Some(("needs", flag)),
             (_, Some(by), _) => Some(("stopped", by)),
             _ if self.left().is_zero() => Some(("no-time", "")),
             (.., missing) => missing.map(|id| ("skipped", id)),
         };
-        let (outcome, rungs) = match left_out {
-            Some((why, about)) => (Outcome::NotRun(why, about), Vec::new()),
+        let graded = match left_out {
+            Some((why, about)) => Graded::not_run(check, why, about),
             None => self.attempt(check),
         };
-        let time = start.elapsed().saturating_sub(self.restarting - restarting);
-        let graded = Graded { check, outcome, time, rungs };
         self.passed.insert(check.id, graded.passed());
         self.done.insert(check.id, graded);
     }
 
-    /// How long the run may still take. The starts of a program that ends again and again do not count.
+    /// How long the run may still take.
     fn left(&self) -> Duration {
-        (TOTAL + self.restarting).saturating_sub(self.start.elapsed())
+        self.deadline.saturating_duration_since(Instant::now())
     }
 
     fn trial(&self, patience: u32, salt: &str) -> Trial<'_> {
@@ -370,14 +340,15 @@ impl Run {
         // The names differ from check to check, so that one check's files are not in another's way.
         let prefix = format!("grade-{:06x}", Random::of(self.options.seed, "").next() & 0xff_ffff);
         let mut places = Places::new(Random::of(self.options.seed, salt), &prefix);
-        let parent = self.options.root.as_ref().and_then(|root| root.parent());
+        let parent = self.options.flags.root.as_ref().and_then(|root| root.parent());
         let parent = parent.map(|it| it.as_os_str().as_encoded_bytes().to_vec());
         places.known.extend(parent.map(|it| ("parent".to_owned(), it)));
         let record = Record::new(&self.came, deadline, false);
         Trial { run: self, record, places, found: Found::default() }
     }
 
-    fn attempt(&mut self, check: &'static Check) -> (Outcome, Vec<Rung>) {
+    fn attempt(&mut self, check: &'static Check) -> Graded {
+        let start = Instant::now();
         if let Some(launched) = &self.launched {
             launched.process.forget();
         }
@@ -394,7 +365,7 @@ impl Run {
             Err(_) => it.process.wait(MOMENT).is_some(),
         });
         if outcome.is_ok() && !check.is("hostile") && !has_ended {
-            return (Outcome::Passed, rungs);
+            return Graded::run(check, start, outcome, rungs);
         }
         let probed = self.probe();
         // Perhaps it needs a moment.
@@ -410,8 +381,9 @@ impl Run {
             failure.gone = if has_ended { Some("ended") } else { failure.gone };
             failure.printed = last_lines(&launched.process.printed());
         }
+        let graded = Graded::run(check, start, outcome, rungs);
         self.restart();
-        (outcome.map_or_else(Outcome::Failed, |()| Outcome::Passed), rungs)
+        graded
     }
 
     fn usage(&self) -> Option<Usage> {
@@ -428,12 +400,12 @@ impl Run {
             self.address = launched.address;
             self.stopped = None;
         }
-        self.restarting += start.elapsed();
+        self.deadline += start.elapsed();
     }
 
     /// Looks where the server keeps its files. The folder that the user has named must be that one.
     fn find_root(&mut self) -> Result<(), Msg> {
-        let Some(root) = self.options.root.clone() else { return Ok(()) };
+        let Some(root) = self.options.flags.root.clone() else { return Ok(()) };
         let mut trial = self.trial(1, "root");
         let put = self.ours.of_line("put {name} = probe");
         // These cannot say whether it was stored.
@@ -452,7 +424,7 @@ impl Run {
             self.restart();
             let above = root.parent().unwrap_or(&root);
             let stored = files_in(above).into_iter().find(|it| it.ends_with(&name));
-            self.options.root = stored.and_then(|it| Some(it.parent()?.to_owned()));
+            self.options.flags.root = stored.and_then(|it| Some(it.parent()?.to_owned()));
         }
         Ok(())
     }
@@ -493,15 +465,15 @@ mod tests {
     #[test]
     fn every_check_has_its_sentences_and_its_needs() {
         for (dialect, least) in Dialect::ALL.into_iter().zip([60, 20, 14, 25, 10]) {
-            let all = checks(dialect);
+            let all = checks(dialect, false);
             assert!(all.len() >= least, "{}: {}", dialect.name(), all.len());
-            for check in &all {
+            for check in all {
                 let id = format!("{}/{}", dialect.name(), check.id);
                 assert_eq!(all.iter().filter(|other| other.id == check.id).count(), 1, "{id}");
                 for need in check.sentence("needs").split_whitespace() {
                     assert!(all.iter().any(|other| other.id == need), "{id} needs {need}");
                 }
-                assert!(needs(check, &all, 0) < 12, "{id}: its needs go round in a circle");
+                assert!(needs(check, all, 0) < 12, "{id}: its needs go round in a circle");
                 let (page, title) = check.section.split_once('#').unwrap();
                 let page = match page {
                     "protocol.md" => include_str!("../../guide/protocol.md"),
@@ -522,7 +494,7 @@ mod tests {
         }
     }
 
-    fn needs(check: &Check, all: &[&Check], depth: usize) -> usize {
+    fn needs(check: &Check, all: &[Check], depth: usize) -> usize {
         let of = |id: &str| all.iter().find(|other| other.id == id).unwrap();
         let deeper = |id| if depth > 12 { depth } else { needs(of(id), all, depth + 1) };
         check.sentence("needs").split_whitespace().map(deeper).max().unwrap_or(depth)

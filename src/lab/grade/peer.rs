@@ -17,9 +17,6 @@ use crate::wire::stream::is_silence;
 /// The longest line, and the most that is kept of what comes up to the end of a connection.
 const MOST: usize = 4 << 20;
 
-/// What is left of the shortest pause of a server, 20 ms, if what came before it was read late.
-const BETWEEN: Duration = Duration::from_millis(8);
-
 /// After this many milliseconds the other side has most probably read what was sent.
 const APART: u64 = 15;
 
@@ -27,7 +24,7 @@ const APART: u64 = 15;
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The words of a conversation that are about one connection alone.
-pub(super) const WORDS: &str = "half-close apart quiet paused any drain flood end ends";
+pub(super) const WORDS: &str = "half-close apart quiet seconds any drain flood end ends";
 
 /// What a step of a check returns.
 pub(super) type Done<T = ()> = Result<T, Box<Fail>>;
@@ -41,12 +38,13 @@ pub(super) struct Peer {
     stream: TcpStream,
     connection: u64,
     /// What came and was not expected yet.
-    held: Vec<u8>,
+    pub(super) held: Vec<u8>,
     /// What came and was right, since something was last sent.
     right: Vec<u8>,
     /// The last byte of that is still in the system: a close with an unread byte is a reset.
     owes: bool,
-    end: Option<&'static str>,
+    /// How the other side's direction has ended.
+    pub(super) end: Option<&'static str>,
     /// Our direction has ended.
     left: bool,
     /// A write has found that the connection is broken.
@@ -103,7 +101,6 @@ impl Peer {
         match word {
             "half-close" => self.half_close(),
             "apart" => self.pause(APART),
-            "paused" => self.paused()?,
             "quiet" => self.is_quiet(number_in(argument).unwrap_or(0))?,
             "any" => {
                 self.take(number.unwrap_or(1))?;
@@ -111,10 +108,17 @@ impl Peer {
                     self.held.clear();
                 }
             }
+            "seconds" => {
+                let bytes = self.take(4)?;
+                let seconds = bytes.as_slice().try_into().map_or(f32::NAN, f32::from_le_bytes);
+                if !(0.0..3600.0).contains(&seconds) {
+                    self.unread(&bytes);
+                    return Err(self.failure(expected("seconds", &[])));
+                }
+            }
             "drain" => drop(self.drain()),
             "flood" => self.flood(number.unwrap_or(0)),
-            "end" => self.closes(false)?,
-            "ends" => self.closes(true)?,
+            "end" | "ends" => self.closes(word == "ends")?,
             _ => {}
         }
         Ok(())
@@ -188,7 +192,10 @@ impl Peer {
             // A failure shows the right replies before it too: else it looks as if nothing was answered.
             let right = std::mem::take(&mut self.right);
             self.unread(&right);
-            return self.differs(&[&right, bytes].concat());
+            let expected = [&right, bytes].concat();
+            let mut failure = self.failure(same(quoted(&expected)));
+            failure.bytes = Some((expected, self.held.clone()));
+            return Err(failure);
         }
         self.right.extend(self.held.drain(..bytes.len()));
         Ok(())
@@ -205,7 +212,7 @@ impl Peer {
         self.fill(|held| held.contains(&b'\n') || held.len() > MOST);
         match self.held.iter().position(|byte| *byte == b'\n') {
             Some(end) => Ok(self.taken(end + 1)),
-            None => self.failed(a_line(form)),
+            None => Err(self.failure(a_line(form))),
         }
     }
 
@@ -220,7 +227,7 @@ impl Peer {
             Some(value) => Ok(value),
             None => {
                 self.unread(&line);
-                self.failed(a_line(form))
+                Err(self.failure(a_line(form)))
             }
         }
     }
@@ -229,7 +236,7 @@ impl Peer {
     pub(super) fn take(&mut self, count: usize) -> Done<Vec<u8>> {
         self.fill(|held| held.len() >= count);
         if self.held.len() < count {
-            return self.failed(expected("bytes", &[&count]));
+            return Err(self.failure(expected("bytes", &[&count])));
         }
         Ok(self.taken(count))
     }
@@ -249,51 +256,25 @@ impl Peer {
         if is_right && self.held.is_empty() {
             return Ok(());
         }
-        self.failed(expected(if may_reset { "close-or-reset" } else { CLOSE }, &[]))
-    }
-
-    /// The server waits for a moment before it sends on: what follows comes no sooner.
-    fn paused(&mut self) -> Done {
-        let start = Instant::now();
-        if self.held.is_empty() {
-            self.read();
-            if start.elapsed() >= BETWEEN {
-                return Ok(());
-            }
-        }
-        self.failed(expected("pause", &[]))
+        let name = if may_reset { "close-or-reset" } else { CLOSE };
+        Err(self.failure(expected(name, &[])))
     }
 
     /// Nothing comes within this time.
     pub(super) fn is_quiet(&mut self, milliseconds: u64) -> Done {
-        let is_quiet = self.held.is_empty() && self.end.is_none();
-        let time = Duration::from_millis(milliseconds);
-        match is_quiet && !self.read_for(time) && self.end.is_none() {
+        let (start, time) = (Instant::now(), Duration::from_millis(milliseconds));
+        let was_quiet = self.held.is_empty() && self.end.is_none();
+        let is_quiet = was_quiet && !self.read_for(time) && self.end.is_none();
+        // On a busy machine what has come later is there already when it is looked.
+        match is_quiet || was_quiet && start.elapsed() >= time {
             true => Ok(()),
-            false => self.failed(came("nothing", &[])),
+            false => Err(self.failure(came("nothing", &[]))),
         }
-    }
-
-    /// A failure: this was expected, and what came is what is held.
-    pub(super) fn failed<T>(&mut self, expected: Msg) -> Done<T> {
-        Err(self.fail(expected))
-    }
-
-    /// A failure: these bytes were expected.
-    pub(super) fn differs<T>(&mut self, expected: &[u8]) -> Done<T> {
-        let mut failure = self.fail(same(quoted(expected)));
-        failure.bytes = Some((expected.to_vec(), self.held.clone()));
-        Err(failure)
     }
 
     /// Puts back what was read, so that a failure shows it.
     pub(super) fn unread(&mut self, bytes: &[u8]) {
         self.held.splice(..0, bytes.iter().copied());
-    }
-
-    /// What has come and was not expected yet.
-    pub(super) fn held(&self) -> &[u8] {
-        &self.held
     }
 
     /// Takes bytes off that, as many as were seen in it.
@@ -367,11 +348,6 @@ impl Peer {
         !self.held.is_empty() || !self.stream.peek(&mut [0]).is_err_and(|error| is_silence(&error))
     }
 
-    /// Whether the other side's direction has ended.
-    pub(super) fn has_ended(&self) -> bool {
-        self.end.is_some()
-    }
-
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if !self.record.is_server {
             return self.stream.read(buffer);
@@ -389,7 +365,8 @@ impl Peer {
         }
     }
 
-    fn fail(&mut self, expected: Msg) -> Box<Fail> {
+    /// A failure: this was expected, and what came is what is held.
+    pub(super) fn failure(&mut self, expected: Msg) -> Box<Fail> {
         // It shows what else has come.
         if self.end.is_none() && self.held.len() < 200 && !self.record.left().is_zero() {
             self.read_for(Duration::from_millis(30));

@@ -25,7 +25,6 @@
 //! | `{number}` | a number, which is noted |
 //! | `{stored}` | anything up to the end of the line, which is noted |
 //! | `{new}`, `{record}` | the record of the file `{1}`, which is noted; the noted one |
-//! | `[f]` | a time in seconds, 4 bytes |
 
 use std::collections::BTreeMap;
 
@@ -304,14 +303,14 @@ pub(super) fn is_in(words: &str, word: &str) -> bool {
 /// Whether the other side may say something of a kind in this place.
 fn is_hole(inside: &str) -> bool {
     let word = inside.split(' ').next().unwrap_or_default();
-    is_in("code line no-path new record number f", word) || word.starts_with("stored")
+    is_in("code line no-path new record number", word) || word.starts_with("stored")
 }
 
 /// Whether what stands in these brackets is to be filled in: JSON has such brackets too.
 fn is_place(open: char, inside: &str) -> bool {
     match open {
         '{' => inside.starts_with(|first: char| first.is_ascii_alphanumeric()),
-        _ => inside == "f" || ["h ", "i ", "f "].iter().any(|word| inside.starts_with(word)),
+        _ => ["h ", "i ", "f "].iter().any(|word| inside.starts_with(word)),
     }
 }
 

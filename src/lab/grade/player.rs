@@ -10,13 +10,13 @@
 //! | `slice N`, `slice off` | what is sent has pieces of N bytes from here on |
 //! | `apart`, `sleep N` | waits until the other side has most probably read; waits N ms |
 //! | `silence` | waits as long as ends a word |
-//! | `quiet N`, `paused` | nothing comes for N ms; the other side waits before it sends on |
+//! | `quiet N` | nothing comes for N ms |
 //! | `any N`, `any`, `drain` | N bytes, whatever they are; what has come, one at least; all there is up to the end |
+//! | `seconds` | a time in seconds, 4 bytes |
 //! | `flood N` | N MiB are sent |
 //! | `end`, `ends` | nothing more comes and the other side closes; it may also reset |
 //! | `if TEXT`, `unless TEXT` | what follows up to `done` is for one that sends this now; something else |
 //! | `silent N` | what follows up to `done` is for one that sends nothing for N ms |
-//! | `busy TEXT` | from here on a connection on which this comes is left alone |
 //! | `stop` | the check is passed |
 
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ use std::time::Duration;
 use super::conversation::{Check, Step, Then, number_in};
 use super::peer::{self, Done, Peer};
 use super::places::{Places, is_in};
-use super::seen::{Fail, expected, fail};
+use super::seen::{Fail, fail};
 use crate::lab::lecture::trace::Side;
 use crate::lang::Msg;
 
@@ -42,7 +42,11 @@ pub(super) fn is_known(words: &str, word: &str, argument: &str) -> bool {
     is_safe && [words, WORDS, peer::WORDS].iter().any(|words| is_in(words, word))
 }
 
-const WORDS: &str = "open on close reset slice sleep silence if unless silent busy stop";
+/// Those of every conversation, and those of the table above that are not about one connection alone.
+const WORDS: &str = "> >| < <| repeat again send done open on close reset slice sleep silence if unless silent stop";
+
+/// The verdict if it is not whom the conversation is played with that is wrong, but the other program.
+pub(super) const OTHER: &str = "other";
 
 /// Longer than the silence that ends a word.
 const SILENCE: Duration = Duration::from_millis(if cfg!(windows) { 800 } else { 160 });
@@ -73,8 +77,8 @@ pub(super) struct Player {
     side: Side,
     /// Between two programs this is the other one: what is said is what that says, and it is told what is heard.
     other: Option<Peer>,
-    /// The connections, by what they are called. `None`: it is left alone.
-    pub(super) peers: BTreeMap<Vec<u8>, Option<Peer>>,
+    /// The connections, by what they are called.
+    pub(super) peers: BTreeMap<Vec<u8>, Peer>,
     pub(super) on: Vec<u8>,
     /// How many bytes are sent at once.
     slice: Option<usize>,
@@ -163,17 +167,18 @@ impl Player {
         })
     }
 
-    /// Does something on the connection, unless it is left alone.
+    /// Does something on the connection, if there is one.
     pub(super) fn with<T: Default>(
         &mut self,
         stage: &mut dyn Stage,
         what: impl FnOnce(&mut Peer) -> Done<T>,
     ) -> Done<T> {
-        if !self.peers.contains_key(&self.on) {
-            self.peers.insert(self.on.clone(), stage.open()?);
+        if !self.peers.contains_key(&self.on)
+            && let Some(peer) = stage.open()?
+        {
+            self.peers.insert(self.on.clone(), peer);
         }
-        let peer = self.peers.get_mut(&self.on).and_then(Option::as_mut);
-        peer.map_or_else(|| Ok(T::default()), what)
+        self.peers.get_mut(&self.on).map_or_else(|| Ok(T::default()), what)
     }
 
     fn word(
@@ -195,9 +200,9 @@ impl Player {
             }
             "on" => self.on = argument.to_vec(),
             "close" => drop(self.peers.remove(&self.on)),
-            "reset" => self.peers.remove(&self.on).into_iter().flatten().for_each(Peer::reset),
+            "reset" => self.peers.remove(&self.on).into_iter().for_each(Peer::reset),
             "slice" => self.slice = number,
-            "sleep" => match self.peers.get_mut(&self.on).and_then(Option::as_mut) {
+            "sleep" => match self.peers.get_mut(&self.on) {
                 Some(peer) => peer.pause(time),
                 None => sleep(Duration::from_millis(time)),
             },
@@ -209,11 +214,6 @@ impl Player {
                 })?;
                 return Ok(if is_so == (word != "unless") { Then::GoOn } else { Then::LeaveOut });
             }
-            "busy" => {
-                if self.with(stage, |p| Ok(p.begins(argument)))? {
-                    self.peers.insert(self.on.clone(), None);
-                }
-            }
             "send" => {}
             "stop" => return Ok(Then::Stop),
             word if is_in(peer::WORDS, word) => self.with(stage, |p| p.obey(word, argument))?,
@@ -224,11 +224,11 @@ impl Player {
 }
 
 fn of_other(mut failure: Box<Fail>) -> Box<Fail> {
-    failure.is_of_other = true;
+    failure.verdict = OTHER;
     failure
 }
 
-/// A line, or four bytes, of which a part may be anything of a kind.
+/// A line of which a part may be anything of a kind.
 fn open(
     p: &mut Peer,
     places: &mut Places,
@@ -236,17 +236,6 @@ fn open(
     hole: &str,
     after: &[u8],
 ) -> Done<Vec<u8>> {
-    if hole == "f" {
-        p.expect(before)?;
-        let bytes = p.take(4)?;
-        let seconds = <[u8; 4]>::try_from(bytes.as_slice()).map_or(f32::NAN, f32::from_le_bytes);
-        if (0.0..3600.0).contains(&seconds) {
-            p.expect(after)?;
-            return Ok([before, &bytes, after].concat());
-        }
-        p.unread(&bytes);
-        return p.failed(expected("seconds", &[]));
-    }
     let (before, after) = (shown(before), shown(after));
     let end = after.strip_suffix('\n').unwrap_or(&after);
     let form = format!("{before}{}{}", places.form(hole), end.replace('\r', " CR"));

@@ -7,11 +7,10 @@ use std::{env, fs};
 
 use super::formats::render;
 use super::report::{Look, PLAIN, SERVER, bar, duty, screen, subject};
-use super::suite::{of_file, suite};
+use super::suite::{checks, of_file};
 use super::{Check, Graded, Options, TIME, client, run};
 use crate::client::terminal::Terminal;
 use crate::lab::line::CommandLine;
-use crate::lab::scratch::TemporaryFolder;
 use crate::lab::text::said;
 use crate::lang::{Lang, Msg};
 
@@ -37,18 +36,15 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
         host: config.host.clone(),
         port: config.port,
         dialect: config.dialect,
-        only: flags.only.clone(),
+        flags: flags.clone(),
         seed: flags.seed.unwrap_or_else(|| crate::store::random() % 1_000_000),
         time: flags.time.map_or(TIME, Duration::from_secs_f64),
-        root: flags.root.clone(),
-        run: flags.run.clone(),
         stops: is_short,
         own: own.transpose()?,
-        client: flags.client.clone(),
         program: env::args().next().unwrap_or_default(),
         lang: config.lang,
     };
-    if let Some(driven) = options.client.as_ref().filter(|driven| !driven.pair.is_empty()) {
+    if let Some(driven) = options.flags.client.as_ref().filter(|driven| !driven.pair.is_empty()) {
         let (table, all_well) = client::pair::run(&options, driven)?;
         return Ok(print(&table, ExitCode::from(u8::from(!all_well))));
     }
@@ -84,13 +80,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
             print(&bar(of, config.lang, look), ExitCode::SUCCESS);
         }
     };
-    let report = match options.client {
-        Some(_) => {
-            let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
-            client::run(&folder.0, &options, tell)?
-        }
-        None => run(options, tell)?,
-    };
+    let report = run(options, tell)?;
     let text = if is_short { screen(&report, look) } else { render(&report, flags.format, look) };
     let status = ExitCode::from(if report.has_run() { u8::from(!report.is_right()) } else { 2 });
     let Some(path) = output else { return Ok(print(&text, status)) };
@@ -109,13 +99,13 @@ fn print(text: &str, status: ExitCode) -> ExitCode {
 impl Options {
     /// An id with the dialect and the side, such as `text/first/ls` or `text.client/first/ls`.
     pub(super) fn full_id(&self, id: &str) -> String {
-        let side = if self.client.is_some() { ".client" } else { "" };
+        let side = if self.flags.client.is_some() { ".client" } else { "" };
         format!("{}{side}/{id}", self.dialect.name())
     }
 
     /// The checks that are to be run.
     pub(super) fn suite(&self) -> &'static [Check] {
-        let ours = || suite(self.dialect, self.client.is_some());
+        let ours = || checks(self.dialect, self.flags.client.is_some());
         self.own.as_ref().map_or_else(ours, |(_, own)| own)
     }
 
@@ -129,7 +119,7 @@ impl Options {
                 let path = format!("{}/", path.trim_end_matches('/'));
                 names.iter().any(|name| name.starts_with(&path))
             };
-            self.only.is_empty() || self.only.iter().any(is_below)
+            self.flags.only.is_empty() || self.flags.only.iter().any(is_below)
         };
         self.suite().iter().filter(is_chosen).collect()
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::hint::{CLOSED, causes, seen};
 use super::seen::first_difference;
-use super::{Check, Fail, Graded, Options, Outcome, Report, Rung, What, points};
+use super::{Check, Fail, Graded, Options, Report, Rung, What, points};
 use crate::dialect::Dialect;
 use crate::lab::lecture::trace::{Event, Side, draw, room, rung};
 use crate::lab::text::{said, sentence, wrapped};
@@ -49,7 +49,7 @@ pub(super) fn table(report: &Report, look: Look) -> String {
     }
     let told: Vec<_> = causes.iter().flat_map(|(_, ids)| ids.iter().skip(1)).collect();
     for graded in &report.graded {
-        if graded.failure().is_some() && !told.contains(&&graded.check.id) {
+        if graded.failure.is_some() && !told.contains(&&graded.check.id) {
             text += &details(report, graded, look);
             text.push('\n');
         }
@@ -111,12 +111,8 @@ pub(super) fn verdict(report: &Report, look: Look) -> String {
 
 /// How a check ended, in a few words.
 pub(super) fn status(graded: &Graded, lang: Lang) -> String {
-    let (way, about) = match &graded.outcome {
-        Outcome::Passed => ("passed", ""),
-        Outcome::Failed(failure) => (failure.verdict, ""),
-        Outcome::NotRun(why, about) => (*why, *about),
-    };
-    said(&format!("status {way}"), &[&about]).say(lang)
+    let way = graded.failure.as_ref().map_or(graded.way, |failure| failure.verdict);
+    said(&format!("status {way}"), &[&graded.about]).say(lang)
 }
 
 /// Whether the protocol requires a check.
@@ -141,7 +137,7 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
         match name {
             "|" if !text.ends_with("\n\n") => text.push('\n'),
             _ if words.is_empty() => {}
-            "again" if graded.failure().is_none() => {}
+            "again" if graded.failure.is_none() => {}
             // These have lines of their own, or are to be copied.
             "ladder" | "bytes" | "again" | "by-hand" => {
                 text += &format!("{}{words}\n", label(lang, name));
@@ -164,7 +160,7 @@ pub(super) fn label(lang: Lang, name: &str) -> String {
 pub(super) fn fact_of(report: &Report, graded: &Graded, name: &str, look: Look) -> String {
     let (check, lang) = (graded.check, report.options.lang);
     let seen = seen(report, graded);
-    match (name, graded.failure()) {
+    match (name, graded.failure.as_deref()) {
         ("id", _) => report.options.full_id(check.id),
         ("about", _) => check.about(lang).to_owned(),
         ("reason", _) => status(graded, lang),
@@ -210,7 +206,7 @@ pub fn screen(report: &Report, look: Look) -> String {
 fn failures(report: &Report) -> Vec<&Graded> {
     let musts = report.graded.iter().filter(|it| it.check.must);
     let needed: Vec<_> = musts.filter_map(Graded::needs).collect();
-    let mut failed: Vec<_> = report.graded.iter().filter(|it| it.failure().is_some()).collect();
+    let mut failed: Vec<_> = report.graded.iter().filter(|it| it.failure.is_some()).collect();
     let is_needed = |it: &Graded| it.check.must || needed.contains(&it.check.id);
     failed.sort_by_key(|it| (!it.check.must, !is_needed(it)));
     failed
@@ -258,7 +254,7 @@ fn next(report: &Report) -> String {
     let options = &report.options;
     let id = |id: &str| Some(options.full_id(id));
     let group = |it: &Graded| it.check.group();
-    let last = report.graded.last().filter(|_| !options.only.is_empty());
+    let last = report.graded.last().filter(|_| !options.flags.only.is_empty());
     let is_chosen = groups(report).count() == 1;
     let needed = report.graded.iter().find_map(Graded::needs);
     let only = match (failures(report).first(), last) {
@@ -287,8 +283,8 @@ fn cut(line: &str, columns: usize) -> String {
 /// The command that runs this check again.
 pub(super) fn again(report: &Report, graded: &Graded) -> String {
     let id = report.options.full_id(graded.check.id);
-    let root =
-        if graded.check.is("root") && report.options.run.is_none() { " --root DIR" } else { "" };
+    let is_found = report.options.flags.run.is_some();
+    let root = if graded.check.is("root") && !is_found { " --root DIR" } else { "" };
     format!("{} --seed {}{root}", command(report, &id), report.options.seed)
 }
 
@@ -352,7 +348,7 @@ fn drawn(step: &Rung, columns: usize, side: Side) -> String {
 
 /// The steps. Of many, those in the middle are left out.
 fn ladder(report: &Report, rungs: &[Rung], columns: usize) -> String {
-    let side = if report.options.client.is_some() { Side::Server } else { Side::Client };
+    let side = if report.options.flags.client.is_some() { Side::Server } else { Side::Client };
     let mut steps: Vec<_> = rungs.iter().map(|step| drawn(step, columns, side)).collect();
     let hidden = steps.len().saturating_sub(2 * STEPS);
     if hidden > 0 {
@@ -403,7 +399,7 @@ pub(super) const SERVER: &str = "server";
 
 /// What is graded, after the flag that says so: a command, or the address of a server that runs already.
 pub(super) fn subject(options: &Options) -> (&'static str, String) {
-    match (&options.client, &options.run) {
+    match (&options.flags.client, &options.flags.run) {
         (Some(client), _) => ("client", client.command.clone()),
         (None, Some(run)) => ("run", run.clone()),
         (None, None) => (SERVER, address(&options.host, options.port)),

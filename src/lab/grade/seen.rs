@@ -30,8 +30,6 @@ pub struct Fail {
     pub gone: Option<&'static str>,
     /// Nothing came, or an error, or something else was due than a refusal: so nothing was given away.
     pub gave_nothing: bool,
-    /// It is not whom the conversation is played with that is wrong, but the other program.
-    pub is_of_other: bool,
     /// What a client was told to do.
     pub typed: Vec<String>,
 }

@@ -79,7 +79,7 @@ impl Trial<'_> {
         let mut places = self.places.clone();
         let mut player = Player::new(Side::Client, None);
         let outcome = player.play(self, check, &mut places);
-        self.found.peers = player.peers.into_values().flatten().collect();
+        self.found.peers = player.peers.into_values().collect();
         outcome
     }
 
@@ -146,7 +146,7 @@ impl Stage for Trial<'_> {
                 self.found.before = std::mem::replace(&mut self.found.list, list);
             }
             "made" => {
-                let root = self.run.options.root.as_deref();
+                let root = self.run.options.flags.root.as_deref();
                 let made = root.and_then(|root| Prepared::new(&shown(argument), root));
                 // A path that is not UTF-8 cannot be asked for in every dialect.
                 let path = made.as_ref().and_then(|it| Some(it.outside.to_str()?.to_owned()));
@@ -233,12 +233,12 @@ impl Trial<'_> {
     }
 
     fn files(&self) -> BTreeSet<PathBuf> {
-        self.run.options.root.as_deref().map(files_in).unwrap_or_default()
+        self.run.options.flags.root.as_deref().map(files_in).unwrap_or_default()
     }
 
     /// What is to be so in the folder, or beside it.
     fn in_folder(&self, word: &str, name: &str, bytes: &[u8]) -> Done {
-        let Some(root) = &self.run.options.root else { return Ok(()) };
+        let Some(root) = &self.run.options.flags.root else { return Ok(()) };
         match word {
             "stored" => {
                 let is_it = fs::read(root.join(name)).is_ok_and(|found| found == bytes);

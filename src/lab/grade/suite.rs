@@ -71,13 +71,13 @@ fn file(dialect: Dialect, is_client: bool) -> &'static str {
     }
 }
 
-/// Ours for servers of this dialect, or for clients.
-pub(super) fn suite(dialect: Dialect, is_client: bool) -> &'static [Check] {
+/// Ours for servers of this dialect, or for clients, in the order of the report.
+pub fn checks(dialect: Dialect, is_client: bool) -> &'static [Check] {
     /// Each file is read once.
     static SUITES: Mutex<BTreeMap<&str, &[Check]>> = Mutex::new(BTreeMap::new());
     let text = file(dialect, is_client);
-    let checks = || parse(text, None).unwrap_or_default().leak();
-    lock(&SUITES).entry(text).or_insert_with(|| checks())
+    let read = || parse(text, None).unwrap_or_default().leak();
+    lock(&SUITES).entry(text).or_insert_with(|| read())
 }
 
 /// The checks in a file of the user's, which may use the phrases of ours, and its path.
@@ -91,16 +91,11 @@ pub(super) fn of_file(
 ) -> Result<(String, &'static [Check]), Msg> {
     let path = path.display().to_string();
     let text = fs::read_to_string(&path).map_err(|why| same(format!("{path}: {why}")))?;
-    let checks = parse(text.leak(), suite(dialect, is_client).first());
+    let checks = parse(text.leak(), checks(dialect, is_client).first());
     let checks = checks.and_then(|checks| examine(&checks, is_client).map(|()| checks));
     let checks = checks
         .map_err(|(line, what)| Msg::of(|lang| format!("{path}:{line}: {}", what.say(lang))))?;
     Ok((path, checks.leak()))
-}
-
-/// The checks of a dialect, in the order of the report.
-pub fn checks(dialect: Dialect) -> Vec<&'static Check> {
-    suite(dialect, false).iter().collect()
 }
 
 /// Finds what no run could use. A test does it for our own.

@@ -2,7 +2,7 @@
 //! rightly by our own server. Its own words are those of `client` that are about the wire.
 
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -62,17 +62,13 @@ impl Examiner<'_> {
         let mut player = Player::new(Side::Server, server);
         let outcome = player.play(&mut self, check, places);
         if outcome.is_ok() {
-            self.waiting.extend(std::mem::take(&mut player.peers).into_values().flatten());
+            self.waiting.extend(std::mem::take(&mut player.peers).into_values());
         }
-        let mut acts = self.acts();
+        let mut acts = lock(self.acts);
         acts.has_ended = true;
         acts.failure = outcome.err();
         drop(acts);
         self.wait_for(None);
-    }
-
-    fn acts(&self) -> MutexGuard<'_, Acts> {
-        lock(self.acts)
     }
 
     /// Answers what the client asks for, until it asks for this. Returns the connection on which it does. `None`: the
@@ -97,11 +93,11 @@ impl Examiner<'_> {
 
     /// Whether the client asks for this before the check is over. The conversation goes on where it does.
     fn comes(&mut self, player: &mut Player, line: Vec<u8>) -> bool {
-        self.waiting.extend(player.peers.remove(&player.on).flatten());
+        self.waiting.extend(player.peers.remove(&player.on));
         let Some(peer) = self.wait_for(Some(&line)) else { return false };
-        player.peers.insert(player.on.clone(), Some(peer));
+        player.peers.insert(player.on.clone(), peer);
         player.pass_on(&line);
-        let mut acts = self.acts();
+        let mut acts = lock(self.acts);
         acts.waits_for = None;
         acts.heard.push(line);
         true
@@ -115,7 +111,7 @@ impl Examiner<'_> {
 
     /// Returns the connection if it goes on.
     fn answer(&mut self, request: &Request, mut peer: Peer) -> Option<Peer> {
-        let mut acts = self.acts();
+        let mut acts = lock(self.acts);
         acts.others.push(request.clone());
         let is_again = acts.has_heard(request);
         drop(acts);
@@ -131,7 +127,7 @@ impl Examiner<'_> {
         peer.half_close();
         let rest = peer.drain();
         let more = rest.split_inclusive(|byte| *byte == b'\n').map(|it| Request(it.to_vec()));
-        self.acts().others.extend(more);
+        lock(self.acts).others.extend(more);
         None
     }
 }
@@ -154,7 +150,7 @@ impl Stage for Examiner<'_> {
             player.pass_on(&line);
             return Ok(Then::GoOn);
         }
-        self.acts().waits_for = Some(line.clone());
+        lock(self.acts).waits_for = Some(line.clone());
         Ok(if self.comes(player, line) { Then::GoOn } else { Then::Stop })
     }
 

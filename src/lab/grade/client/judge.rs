@@ -191,7 +191,6 @@ impl Seen {
         let right = match *word {
             "saved" => file(text, bytes),
             "exit" => expected(if text == "ok" { "exit-ok" } else { "exit-failed" }, &[]),
-            "memory" => expected(word, &[text]),
             _ => expected(word, &[&printable(text.replace('|', "\" / \"").as_bytes())]),
         };
         (!is_so).then_some((right, got))

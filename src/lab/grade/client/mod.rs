@@ -38,12 +38,13 @@ use super::conversation::{Step, Then};
 use super::peer::Peer;
 use super::places::{Places, is_in};
 use super::player::shown;
-use super::seen::{Fail, Record};
-use super::{Check, Graded, Options, Outcome, Report};
+use super::seen::Record;
+use super::{Check, Graded, Options, Report};
 use crate::dialect::Dialect;
 use crate::error::lock;
 use crate::lab::process::{Process, command_words, last_lines, soon};
 use crate::lab::random::Random;
+use crate::lab::scratch::TemporaryFolder;
 use crate::lab::text::said;
 use crate::lang::Msg;
 use crate::log::Log;
@@ -106,16 +107,17 @@ const ABSENT: u16 = 1;
 /// A client is ended when nothing happens, and not at a moment.
 const NEVER: Duration = Duration::from_secs(600);
 
-/// Runs the checks, each in folders below this one. What is done with each group when it has ended is up to the caller.
+/// Runs the checks, each in a folder of its own.
 ///
 /// # Errors
 /// What has to be said if the client does not work at all.
-pub fn run(folder: &Path, options: &Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg> {
-    let command = options.client.as_ref().map_or("", |driven| &driven.command);
-    let client = Client::new(options, command, folder)?;
+pub(super) fn run(options: &Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg> {
+    let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
+    let command = options.flags.client.as_ref().map_or("", |driven| &driven.command);
+    let client = Client::new(options, command, &folder.0)?;
     let grade = |group: &[&'static Check], is_over| {
         at_once(group, |check| match is_over {
-            true => Graded::without_steps(check, "left-out"),
+            true => Graded::not_run(check, "left-out", ""),
             false => client.grade(check),
         })
     };
@@ -145,7 +147,7 @@ impl<'f> Client<'f> {
     /// # Errors
     /// What has to be said if it does not work at all.
     fn new(options: &Options, command: &str, folder: &'f Path) -> Result<Client<'f>, Msg> {
-        let driven = options.client.clone().unwrap_or_default();
+        let driven = options.flags.client.clone().unwrap_or_default();
         let words = command_words(command).ok_or_else(|| said("cannot client", &[]))?;
         let own = driven.map()?;
         let untried = Client {
@@ -200,16 +202,14 @@ impl<'f> Client<'f> {
         if performed.as_ref().is_ok_and(|seen| seen.hangs) {
             performed = self.perform(check, None);
         }
-        let Ok(seen) = performed else { return Graded::without_steps(check, "no-time") };
-        let failed = |mut failure: Box<Fail>| {
+        let Ok(seen) = performed else { return Graded::not_run(check, "no-time", "") };
+        let outcome = seen.judge(self.options.dialect).map_err(|mut failure| {
             let typed: String = seen.orders.iter().map(|order| typed(&self.map, order)).collect();
             failure.typed = typed.lines().map(str::to_owned).collect();
             failure.printed = last_lines(&seen.printed);
-            Outcome::Failed(failure)
-        };
-        let outcome = seen.judge(self.options.dialect);
-        let outcome = outcome.map_or_else(failed, |()| Outcome::Passed);
-        Graded { check, outcome, time: start.elapsed(), rungs: seen.rungs }
+            failure
+        });
+        Graded::run(check, start, outcome, seen.rungs)
     }
 
     /// Plays a conversation with the client in a folder of its own. Beside it is what our server serves. What the client
@@ -309,13 +309,7 @@ impl<'f> Client<'f> {
 }
 
 /// By what a client is asked for here it is known how commands are typed for it, and where it saves.
-const DRY_RUN: &str = "serve a.txt = hello
-serve b.txt = hello!
-serve c.txt = x
-$ ls
-$ size b.txt
-$ download a.txt
-$ rm c.txt";
+const DRY_RUN: &str = include_str!("../conversations/dry-run.txt");
 
 /// The folder of a check in which the client runs. Beside it is what no client may touch.
 const WORK: &str = "work";
@@ -368,8 +362,8 @@ fn no_request(printed: &str) -> Msg {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::grade::checks;
     use crate::lab::grade::player::is_known;
-    use crate::lab::grade::suite::suite;
     use crate::lang::Lang;
 
     /// Also by a file of the user's.
@@ -389,7 +383,7 @@ mod tests {
     fn every_conversation_can_be_played_and_has_its_sentences() {
         let dialects = [(Dialect::Text, 70), (Dialect::Struct, 25), (Dialect::Json, 20)];
         for (dialect, least) in dialects {
-            let suite = suite(dialect, true);
+            let suite = checks(dialect, true);
             assert!(suite.len() >= least, "{}", suite.len());
             for check in suite {
                 let id = format!("{}/{}", dialect.name(), check.id);

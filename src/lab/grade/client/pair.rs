@@ -11,6 +11,7 @@ use super::{Driven, Options};
 use crate::client::connection::reach;
 use crate::dialect::Dialect;
 use crate::lab::grade::conversation::Check;
+use crate::lab::grade::player::OTHER;
 use crate::lab::grade::seen::{Fail, first_difference, quoted, same};
 use crate::lab::process::command_words;
 use crate::lab::scratch::{TemporaryFolder, this_program};
@@ -96,7 +97,7 @@ fn session(mut client: Client<'_>, address: &str) -> Result<(), (&'static str, M
     let ran = client.perform(&check, Some(server));
     let seen = ran.map_err(|error| ("client", same(error.to_string())))?;
     seen.judge(Dialect::Text).map_err(|failure| {
-        let side = if failure.is_of_other { "server" } else { "client" };
+        let side = if failure.verdict == OTHER { "server" } else { "client" };
         let after =
             seen.acts.heard.last().map(|line| quoted(line.trim_ascii_end())).unwrap_or_default();
         (side, note(&failure, &after, seen.printed.lines().last()))

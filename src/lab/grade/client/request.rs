@@ -154,8 +154,11 @@ impl Read for Shared {
             return Ok(0);
         }
         let time = answer.time;
-        if answer.peer.held().is_empty() && !answer.peer.read_for(time) {
-            return if answer.peer.has_ended() { Ok(0) } else { Err(ErrorKind::WouldBlock.into()) };
+        if answer.peer.held.is_empty() && !answer.peer.read_for(time) {
+            return match answer.peer.end {
+                Some(_) => Ok(0),
+                None => Err(ErrorKind::WouldBlock.into()),
+            };
         }
         let most = match answer.expected {
             _ if answer.request > 0 => answer.request.min(into.len()),
