@@ -107,8 +107,8 @@ impl Server {
         Ok(())
     }
 
-    /// Accepts connections, for ever but in a demo. A failed accept does not end this: when the system has no descriptor left, new
-    /// connections wait until one is free.
+    /// Accepts connections, for ever but in a demo. A failed accept does not end this: when the system has no descriptor
+    /// left, new connections wait until one is free.
     fn accept(self: Arc<Server>, dialect: Dialect, listener: &TcpListener) {
         let mut logged: Option<Instant> = None;
         loop {

@@ -1,7 +1,7 @@
 //! The threads that serve connections.
 //!
-//! A thread whose connection has ended waits a while for the
-//! next one, because starting a thread costs about as much as all that a short connection does.
+//! A thread whose connection has ended waits a while for the next one, because starting a thread costs about as much as
+//! all that a short connection does.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

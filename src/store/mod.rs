@@ -11,9 +11,9 @@
 //!   ones.
 //!
 //! The store does not know how its files travel. All work here is ordinary blocking file work, and no upload or download
-//! waits for the bytes of another. Locks are held across file work only for a look at the server's own folder when an
-//! upload begins, at a start, by a removal, where there are no hard links, where all files together have a limit, and
-//! where the catalog of identities is read or written.
+//! waits for the bytes of another. A lock is held during file work in six cases only: a look at the server's own folder
+//! when an upload begins, a start, a removal, a file system without hard links, a limit for all files together, and the
+//! catalog of identities.
 
 mod catalog;
 pub(crate) mod disk;

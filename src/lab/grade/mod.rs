@@ -228,7 +228,7 @@ fn points(of: &[Graded]) -> (u64, u64) {
 /// Runs the checks. What is done with each group when it has ended is up to the caller.
 ///
 /// # Errors
-/// What has to be said if there is no server, the folder is that of another one, or a client does not work at all.
+/// Why nothing can be graded: there is no server, its folder is another one, or the client asks for nothing.
 pub fn run(mut options: Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg> {
     if options.flags.client.is_some() {
         return client::run(&options, tell);

@@ -6,7 +6,7 @@
 //! | `list`, `list FOLDER` | asks for the list, of which the next seven speak |
 //! | `has NAME`, `has NAME : SIZE`, `has NAME : folder`, `lacks NAME` | it has this record, this file, this folder; it has nothing of this name |
 //! | `counts`, `totals`, `sorted` | it announces as many entries as it has; its total is right; its order is |
-//! | `whole` | whoever reads 16 bytes at a time gets its LF together with the CR before it |
+//! | `whole` | if it is read 16 bytes at a time, the last read brings more than its LF |
 //! | `no-more` | it has nothing that the list before has not |
 //! | `differ` | the ids of all records differ |
 //! | `made KIND NAME` | the name has `{name}` in it; in or beside the server's folder there is a `file`, `folder`, `folder-with-a-file`, `link`, `linked-folder`, `outside`, `no-text` or `sparse SIZE` |

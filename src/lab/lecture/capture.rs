@@ -81,7 +81,7 @@ struct Queue {
     events: VecDeque<Vec<u8>>,
     /// How many bytes are not written yet: those of the events, and those that are being written.
     unwritten: usize,
-    /// It was full for [`PATIENCE`], and was not empty since. So many events were not kept.
+    /// How many events were not kept, if it was full for [`PATIENCE`] and has not been empty since.
     stuck: Option<u64>,
     /// The file cannot be written any more.
     has_failed: bool,
@@ -457,7 +457,7 @@ impl Queue {
         }
     }
 
-    /// Writes a packet, of whose payload so many bytes were cut, if there is room.
+    /// Adds a packet, from whose payload this many bytes were cut, unless the queue is stuck.
     fn write(&mut self, time: Duration, packet: &[u8], cut: usize, comment: &str) {
         if self.has_failed || self.stuck.is_some() {
             return;

@@ -83,7 +83,7 @@ pub(super) struct Tape {
     pub(super) marks: Vec<(Duration, Mark)>,
     /// What the kernel said, and when, from then on until the next one.
     pub(super) rows: Vec<(Duration, Row)>,
-    /// After so many bytes this side breaks off, on purpose.
+    /// The number of bytes after which this side breaks off, on purpose.
     pub(super) cut: Option<u64>,
     /// How many events were not kept.
     pub(super) left_out: u64,
@@ -239,7 +239,7 @@ impl Recorder {
         Arc::new(Recorder { start, state, ended: Condvar::new() })
     }
 
-    /// The observer of one side of a connection that has just begun, and may break off after so many bytes.
+    /// The observer of one side of a new connection, which may break off after a number of bytes.
     pub(super) fn begin(self: &Arc<Recorder>, connection: Connection, cut: Option<u64>) -> Track {
         let mut state = lock(&self.state);
         state.running += 1;

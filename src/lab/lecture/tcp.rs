@@ -489,7 +489,7 @@ fn leave(sheet: &mut Sheet<'_>) -> io::Result<()> {
     for how in ["close", "half-close", "reset"] {
         let Pair { client, mut server, of_client, of_server } = Pair::new()?;
         if how == "reset" {
-            // Bytes that nobody has read make a close a reset.
+            // A close with unread bytes is a reset.
             server.write_all(b"unread")?;
             client.peek(&mut [0])?;
         }
