@@ -46,8 +46,7 @@ impl Store {
         if let Some(found) = found {
             plain::must_be_plain(found)?;
         }
-        let draft = self.workspace().and_then(|workspace| workspace.draft());
-        let draft = draft.map_err(|error| not_stored(name.as_str(), &error))?;
+        let draft = self.draft().map_err(|error| not_stored(name.as_str(), &error))?;
         let share = self.quota.as_ref().map(Quota::share);
         Ok(Incoming { store: self, name, draft, share, came: 0 })
     }
@@ -150,8 +149,8 @@ impl<'s> Incoming<'s> {
     /// # Errors
     /// See [`Incoming::write`].
     pub fn put_before(&mut self, bytes: &[u8]) -> Result<()> {
-        let draft = self.store.workspace().and_then(|workspace| workspace.draft());
-        let draft = draft.map_err(|error| not_stored(self.name.as_str(), &error))?;
+        let failed = |error| not_stored(self.name.as_str(), &error);
+        let draft = self.store.draft().map_err(failed)?;
         let old = std::mem::replace(&mut self.draft, draft);
         self.write(bytes)?;
         self.draft.append(&old).map_err(|error| not_stored(self.name.as_str(), &error))

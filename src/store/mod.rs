@@ -53,7 +53,7 @@ pub use records::Record;
 use sums::Sums;
 pub use turns::Place;
 use turns::Turns;
-use workspace::Workspace;
+use workspace::{Draft, Workspace};
 
 /// The configuration of a store.
 #[derive(Clone, Debug, Default)]
@@ -217,6 +217,16 @@ impl Store {
         let claimed = Workspace::claim(&self.root)?;
         *current = Some(Arc::clone(&claimed));
         Ok(claimed)
+    }
+
+    /// A new draft, in that folder.
+    fn draft(&self) -> io::Result<Draft> {
+        let known = lock(&self.workspace).clone();
+        match known.map(|workspace| workspace.draft()) {
+            Some(Ok(draft)) => Ok(draft),
+            // The folder is gone, or this fails too.
+            _ => self.workspace()?.draft(),
+        }
     }
 
     /// The plain file of this name, and what the system says about it.

@@ -70,7 +70,7 @@ impl Store {
         if self.options.read_only {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
-        let mut draft = self.workspace()?.draft()?;
+        let mut draft = self.draft()?;
         draft.write(b"now")?;
         draft.metadata()?.modified()
     }
