@@ -18,7 +18,7 @@ use std::time::Instant;
 use super::requests::unexpected;
 use super::{Requests, digits};
 use crate::error::{Answer, Code, Error, Failure, Result};
-use crate::lang::msg;
+use crate::lang::{msg, text};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
 use crate::wire::Wire;
@@ -77,10 +77,7 @@ pub const REQUESTS: Requests =
 
 fn count(wire: &mut Wire, text: &str) -> Answer<u64> {
     if text.contains('\n') || text.ends_with('\r') {
-        return Err(Failure::Unsendable(msg!(
-            "in this dialect a text ends at the first line break",
-            "di dialek ini teks berakhir di newline pertama"
-        )));
+        return Err(Failure::Unsendable(text!("text-ends-at-newline")));
     }
     wire.write(text.as_bytes())?;
     wire.write(b"\n")?;

@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 use super::requests::{Download, Upload, control_character, not_one_of, send};
 use super::{Receiver, Requests, Source, digits, send_file};
 use crate::error::{Answer, Code, Error, Expected, Failure, Result};
-use crate::lang::msg;
+use crate::lang::text;
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
 use crate::store::{FileName, Store};
@@ -159,10 +159,7 @@ fn begin(wire: &mut Wire, word: &[u8], name: &str) -> Answer<()> {
         return Err(control_character());
     }
     if name.contains(SEPARATOR) {
-        return Err(Failure::Unsendable(msg!(
-            "in this dialect a name may not contain <SEPARATOR>",
-            "di dialek ini nama tidak boleh berisi <SEPARATOR>"
-        )));
+        return Err(Failure::Unsendable(text!("no-separator-in-name")));
     }
     wire.write(word)?;
     wire.write(b"\n")?;

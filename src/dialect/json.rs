@@ -36,7 +36,7 @@ use super::requests::{
 };
 use super::{Receiver, Requests, send_file};
 use crate::error::{Answer, Code, Error, Failure, Result};
-use crate::lang::{Msg, escaped, msg};
+use crate::lang::{Msg, escaped, msg, text};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
 use crate::store::{Entry, FileName, Listing, Record, Stamp, Store, extension};
@@ -280,10 +280,7 @@ fn take_receipt(wire: &mut Wire, name: &str, size: u64, _: Duration) -> Answer<O
     let reply = read_reply(wire)?;
     let is_it = |stored: &str, got| got == size && is_stored_name(name, stored);
     let shown = escaped(name);
-    let expected = msg!(
-        "'OK' and the record of {shown} with {size} bytes",
-        "'OK' dan record {shown}, {size} byte"
-    );
+    let expected = text!("ok-and-record", shown, size);
     read_done(wire, reply, expected, is_it).map(Some)
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Receiver;
 use crate::error::{Answer, Code, Failure};
-use crate::lang::{Msg, escape, msg, quoted};
+use crate::lang::{Msg, escape, msg, quoted, text};
 use crate::limits;
 use crate::sha256::Sum;
 use crate::store::{Entry, FileName, Listing};
@@ -210,11 +210,7 @@ pub(super) fn unexpected(expected: Msg, got: impl AsRef<[u8]>) -> Failure {
         [] => msg!("nothing", "tidak ada yang diterima"),
         got => msg!("{}", "yang diterima {}", quoted(got)),
     };
-    Failure::Strange(msg!(
-        "expected {expected}, got {got}",
-        "seharusnya {expected}, tetapi {got}";
-        expected, got
-    ))
+    Failure::Strange(text!("expected-and-got", expected, got))
 }
 
 /// A reply where one of these was expected.
@@ -231,17 +227,11 @@ pub(super) fn unexpected_ahead(expected: Msg, wire: &mut Wire) -> Failure {
 /// Something that no request has asked for.
 pub(super) fn unasked(came: &[u8]) -> Failure {
     let came = quoted(came);
-    Failure::Strange(msg!(
-        "the server sent {came} without being asked",
-        "server mengirim {came} tanpa diminta"
-    ))
+    Failure::Strange(text!("sent-unasked", came))
 }
 
 pub(super) fn control_character() -> Failure {
-    Failure::Unsendable(msg!(
-        "a name may not have control characters",
-        "nama tidak boleh berisi karakter kontrol"
-    ))
+    Failure::Unsendable(text!("no-control-characters"))
 }
 
 /// Reads a line of a reply as text. `last` needs no newline where the server closes after it.
@@ -295,18 +285,12 @@ impl IncomingList {
 
 /// A list has more names than can be kept.
 pub fn too_long(names: usize) -> Failure {
-    Failure::Endless(msg!(
-        "the list is too long to be kept: {names} names so far",
-        "daftar terlalu panjang untuk disimpan: sudah {names} nama"
-    ))
+    Failure::Endless(text!("list-too-long", names))
 }
 
 /// A list comes too slowly.
 pub(super) fn too_slow(names: usize) -> Failure {
-    Failure::Endless(msg!(
-        "the list came too slowly: {names} names so far",
-        "daftar datang terlalu lambat: baru {names} nama"
-    ))
+    Failure::Endless(text!("list-too-slow", names))
 }
 
 /// How long a list may have taken when this much of it has come: each entry adds to it, so that a long

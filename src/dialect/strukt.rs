@@ -42,7 +42,7 @@ use std::time::{Duration, Instant};
 use super::requests::{Download, IncomingList, Upload, not_one_of, receive, send, unexpected};
 use super::{Receiver, Requests, Source, send_file};
 use crate::error::{Answer, Code, Error, Expected, Failure, Result};
-use crate::lang::{Msg, msg};
+use crate::lang::{Msg, msg, text};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
 use crate::store::{Entry, FileName, Listing, Store};
@@ -283,13 +283,7 @@ fn ask_upload(wire: &mut Wire, name: &str, size: u64) -> Answer<()> {
 }
 
 fn announced(size: u64) -> Answer<[u8; 4]> {
-    let too_large = |_| {
-        Failure::Unsendable(msg!(
-            "in this dialect a file may be at most {} bytes",
-            "di dialek ini file paling besar {} byte",
-            i32::MAX
-        ))
-    };
+    let too_large = |_| Failure::Unsendable(text!("file-too-large-here", most = i32::MAX));
     Ok(i32::try_from(size).map_err(too_large)?.to_le_bytes())
 }
 
@@ -308,10 +302,7 @@ fn take_receipt(wire: &mut Wire, _: &str, size: u64, elapsed: Duration) -> Answe
     // Silence: either the server refused the file, or it is slow.
     wire.write(CONNME.as_bytes())?;
     if expect_word(wire, &[RECEIVED, CONNECTED])? == CONNECTED {
-        return Err(Failure::Unconfirmed(msg!(
-            "the server did not take it, and this dialect has no words for why",
-            "server tidak menerima file itu, dan dialek ini tidak punya kata untuk alasannya"
-        )));
+        return Err(Failure::Unconfirmed(text!("not-taken")));
     }
     read_seconds(wire)?;
     // A server that was still reading has taken the question for more of the file.
@@ -320,11 +311,7 @@ fn take_receipt(wire: &mut Wire, _: &str, size: u64, elapsed: Duration) -> Answe
         return Ok(None);
     }
     wire.mark_out_of_step();
-    Err(Failure::Unconfirmed(msg!(
-        "the server confirmed the file, but may have stored 'connme' at its end; check its size",
-        "server sudah mengonfirmasi file itu, tetapi mungkin 'connme' ikut tersimpan di akhirnya; \
-         periksa ukurannya"
-    )))
+    Err(Failure::Unconfirmed(text!("connme-stored")))
 }
 
 fn byebye(wire: &mut Wire) -> Answer<()> {
@@ -370,13 +357,8 @@ fn write_name(wire: &mut Wire, name: &str) -> Answer<()> {
 }
 
 fn name_length(name: &str) -> Answer<i16> {
-    i16::try_from(name.len()).map_err(|_| {
-        Failure::Unsendable(msg!(
-            "in this dialect a name may be at most {} bytes",
-            "di dialek ini nama paling panjang {} byte",
-            i16::MAX
-        ))
-    })
+    i16::try_from(name.len())
+        .map_err(|_| Failure::Unsendable(text!("name-too-long-here", most = i16::MAX)))
 }
 
 /// Reads a name. With a negative length it has no end.

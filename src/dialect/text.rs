@@ -29,7 +29,7 @@ use super::requests::{
 };
 use super::{Receiver, Requests, Source, digits, send_file};
 use crate::error::{Answer, Code, Error, Failure, Result};
-use crate::lang::msg;
+use crate::lang::{msg, text};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
 use crate::sha256::Sum;
@@ -367,10 +367,7 @@ fn write_request(wire: &mut Wire, command: &str, argument: &str) -> Answer<()> {
         return Err(control_character());
     }
     if argument.starts_with(' ') || argument.ends_with(' ') {
-        return Err(Failure::Unsendable(msg!(
-            "in this dialect a name may not begin or end with a space",
-            "di dialek ini nama tidak boleh diawali atau diakhiri spasi"
-        )));
+        return Err(Failure::Unsendable(text!("no-space-at-ends")));
     }
     let space = if argument.is_empty() { "" } else { " " };
     writeln!(wire, "{command}{space}{argument}")?;
