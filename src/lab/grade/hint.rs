@@ -36,7 +36,9 @@ pub(super) fn seen(report: &Report, graded: &Graded) -> Option<(&'static str, Ms
         None if is_other_error(&due, &came) => "errors",
         None if came_instead.is_empty() => {
             let has_closed = of_it().any(|rung| matches!(rung.what, What::End | What::Reset));
-            has_closed.then_some(CLOSED)?
+            let has_refused = of_it()
+                .any(|rung| matches!(&rung.what, What::Got(bytes) if bytes.starts_with(b"error ")));
+            has_closed.then_some(if has_refused { "closed-after-error" } else { CLOSED })?
         }
         None => difference(&expected, &came_instead)?,
     };
