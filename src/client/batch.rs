@@ -14,10 +14,9 @@ use crate::lang::{Msg, bytes, decimal, escaped, msg, text};
 
 /// What has come of the files so far.
 #[derive(Default)]
-pub(super) struct Tally {
+struct Tally {
     moved: usize,
     failed: usize,
-    not_tried: usize,
     bytes: u64,
     time: Duration,
     /// How often the next file was tried.
@@ -32,7 +31,7 @@ pub(super) fn transfer(
     total: Option<u64>,
     mut batch: impl Batch,
     told: fn(&Ui, &str, &Receipt) -> Msg,
-) -> Outcome<Tally> {
+) -> Outcome {
     let mut tally = Tally::default();
     let mut bar = Bar::new(ui.bar_terminal(), ui.config().lang, names.len(), total);
     // What is known of a file that is tried again holds until more is.
@@ -71,20 +70,19 @@ pub(super) fn transfer(
                 bar.done(None);
                 failed(ui, name, &failure, stage.take());
                 if ends_all(&failure) {
-                    tally.not_tried = names.len().saturating_sub(number + 1);
                     break;
                 }
             }
         }
     }
     drop(bar);
-    let (left_out, sent_twice) = batch.left_out_and_sent_twice();
-    tally.not_tried += left_out;
-    if sent_twice > 0 {
+    if let sent_twice @ 1.. = batch.sent_twice() {
         ui.note(&text!("sent-twice", sent_twice));
     }
-    summary(ui, &tally)?;
-    Ok(tally)
+    if let count @ 1.. = names.len().saturating_sub(tally.moved + tally.failed) {
+        ui.fail(&text!("not-tried", count));
+    }
+    summary(ui, &tally)
 }
 
 /// What the user is told in words while a file moves.
@@ -148,10 +146,7 @@ fn failed(ui: &mut Ui, name: &str, failure: &Failure, stage: Option<Progress>) {
     }
 }
 
-fn summary(ui: &mut Ui, tally: &Tally) -> Outcome {
-    if tally.not_tried > 0 {
-        ui.fail(&text!("not-tried", count = tally.not_tried));
-    }
+fn summary(ui: &Ui, tally: &Tally) -> Outcome {
     if tally.moved < 2 {
         return Ok(());
     }
@@ -179,6 +174,8 @@ pub(super) fn speed(bytes: u64, time: Duration) -> (Msg, Msg) {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use crate::client::ahead::Moved;
     use crate::client::{Client, Config, Watch};
@@ -186,13 +183,14 @@ mod tests {
     use crate::wire::stream;
 
     /// Files that fail for these reasons.
-    struct Failing<'f>(std::slice::Iter<'f, Failure>, usize);
+    struct Failing<'f>(&'f [Failure], &'f Cell<usize>);
 
     impl Batch for Failing<'_> {
         fn next(&mut self, _: &mut Client, _: &mut Watch<'_>) -> Option<Moved> {
-            let failure = self.0.next()?;
-            self.1 += 1;
-            Some((self.1 - 1, Err(failure.clone())))
+            let number = self.1.get();
+            let failure = self.0.get(number)?;
+            self.1.set(number + 1);
+            Some((number, Err(failure.clone())))
         }
 
         fn again(&mut self, _: &Failure) -> bool {
@@ -215,9 +213,10 @@ mod tests {
             let client = Client::new(Config::new(Lang::En), stream::plain());
             let mut ui = Ui::single("connme-client", client);
             let names = vec![String::new(); failures.len()];
-            let batch = Failing(failures.iter(), 0);
-            let tally = transfer(&mut ui, &names, None, batch, |_, _, _| Msg::default()).unwrap();
-            assert_eq!((tally.failed, tally.not_tried), (tried, failures.len() - tried));
+            let next = Cell::new(0);
+            let batch = Failing(&failures, &next);
+            transfer(&mut ui, &names, None, batch, |_, _, _| Msg::default()).unwrap();
+            assert_eq!(next.get(), tried);
         }
     }
 

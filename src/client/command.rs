@@ -256,7 +256,7 @@ fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
         let input = StandardInput::read()?;
         let files = vec![(input.path().to_owned(), Some(name.clone()))];
         let batch = Uploads::new(&mut ui.client, files);
-        return transfer(ui, std::slice::from_ref(name), None, batch, uploaded).map(drop);
+        return transfer(ui, std::slice::from_ref(name), None, batch, uploaded);
     }
     let (argument, is_recursive) = folders(ui, argument);
     let mut named = here(&argument, true)?;
@@ -269,7 +269,7 @@ fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
     let total = files.iter().map(size).sum();
     let names: Vec<_> = files.iter().map(|(path, _)| path.to_string_lossy().into_owned()).collect();
     let batch = Uploads::new(&mut ui.client, files);
-    transfer(ui, &names, Some(total), batch, uploaded).map(drop)
+    transfer(ui, &names, Some(total), batch, uploaded)
 }
 
 fn uploaded(ui: &Ui, path: &str, receipt: &Receipt) -> Msg {
@@ -310,7 +310,7 @@ fn download(ui: &mut Ui, argument: &Argument) -> Outcome {
     let files = named.names;
     let names: Vec<_> = files.iter().map(|(name, _)| name.clone()).collect();
     let batch = Downloads::new(&mut ui.client, files);
-    transfer(ui, &names, None, batch, downloaded).map(drop)
+    transfer(ui, &names, None, batch, downloaded)
 }
 
 fn downloaded(_: &Ui, name: &str, receipt: &Receipt) -> Msg {
