@@ -407,7 +407,7 @@ impl Run {
     fn find_root(&mut self) -> Result<(), Msg> {
         let Some(root) = self.options.flags.root.clone() else { return Ok(()) };
         let mut trial = self.trial(1, "root");
-        let put = self.ours.of_line("put {name} = probe");
+        let put = self.ours.of_lines("put {name} = probe");
         // These cannot say whether it was stored.
         let can_say = ![Dialect::Filesaver, Dialect::Count].contains(&self.options.dialect);
         let is_stored = can_say && trial.perform(&put).is_ok();
@@ -450,7 +450,7 @@ impl Run {
     /// Whether the server answers. A wrong answer is one too: the checks say what is wrong with it.
     fn probe(&self) -> Done {
         let mut trial = self.trial(1, "probe");
-        let outcome = trial.perform(&self.ours.of_line("probe"));
+        let outcome = trial.perform(&self.ours.of_lines("probe"));
         match trial.record.take_rungs().iter().any(|step| matches!(step.what, What::Got(_))) {
             true => Ok(()),
             false => outcome,

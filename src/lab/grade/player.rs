@@ -43,7 +43,7 @@ pub(super) fn is_known(words: &str, word: &str, argument: &str) -> bool {
 }
 
 /// Those of every conversation, and those of the table above that are not about one connection alone.
-const WORDS: &str = "> >| < <| repeat again send done open on close reset slice sleep silence if unless silent stop";
+const WORDS: &str = "> >| < <| let repeat again send done open on close reset slice sleep silence if unless silent stop";
 
 /// The verdict if it is not whom the conversation is played with that is wrong, but the other program.
 pub(super) const OTHER: &str = "other";
@@ -66,7 +66,7 @@ pub(super) trait Stage {
         &mut self,
         player: &mut Player,
         places: &mut Places,
-        word: &'static str,
+        word: &str,
         argument: &[u8],
     ) -> Done<Then>;
 }
@@ -185,7 +185,7 @@ impl Player {
         &mut self,
         stage: &mut dyn Stage,
         places: &mut Places,
-        word: &'static str,
+        word: &str,
         argument: &[u8],
     ) -> Done<Then> {
         let number = number_in(argument);

@@ -85,7 +85,7 @@ impl Trial<'_> {
 
     /// Removes the files of the grader that the server lists; what remains, from its folder.
     pub(super) fn sweep(&mut self) -> Done {
-        let (remove, prefix) = (self.run.ours.of_line("remove {own}"), self.places.prefix.clone());
+        let (remove, prefix) = (self.run.ours.of_lines("remove {own}"), self.places.prefix.clone());
         let is_own = |name: &str| name.contains(&prefix);
         let list = List::read(&mut self.connect()?, self.run.options.dialect, "")?;
         for (name, _) in list.entries.into_iter().filter(|(name, _)| is_own(name)) {
@@ -132,7 +132,7 @@ impl Stage for Trial<'_> {
         &mut self,
         player: &mut Player,
         places: &mut Places,
-        word: &'static str,
+        word: &str,
         argument: &[u8],
     ) -> Done<Then> {
         match word {

@@ -158,7 +158,7 @@ impl Stage for Examiner<'_> {
         &mut self,
         player: &mut Player,
         _: &mut Places,
-        word: &'static str,
+        word: &str,
         argument: &[u8],
     ) -> Done<Then> {
         // The others put something in place, or look at it afterwards.

@@ -21,8 +21,8 @@ pub(super) type Files = BTreeMap<String, Vec<u8>>;
 /// The exit status of a program that does not know the command.
 const UNKNOWN: i32 = 127;
 
-/// What is to be so: a word, what follows it, and the bytes of a file.
-pub(super) type Fact = (&'static str, String, Vec<u8>);
+/// A word of the conversation, such as one for what is to be so, what follows it, and the bytes of a file.
+pub(super) type Fact = (String, String, Vec<u8>);
 
 /// What was seen of a client.
 #[derive(Default)]
@@ -164,7 +164,7 @@ impl Seen {
         let of_name = || self.after.iter().filter(|(path, _)| is_it(path)).map(|(_, bytes)| bytes);
         let is_outside = |path: &str| !Path::new(path).starts_with(&self.downloads);
         let new = self.visible().find(|(path, _)| *word == "nothing" || is_outside(path));
-        let (is_so, got) = match *word {
+        let (is_so, got) = match word.as_str() {
             "saved" => {
                 let other = |found: &Vec<u8>| {
                     came("other-bytes", &[&found.len(), &first_difference(bytes, found)])
@@ -188,7 +188,7 @@ impl Seen {
             }
             _ => return None,
         };
-        let right = match *word {
+        let right = match word.as_str() {
             "saved" => file(text, bytes),
             "exit" => expected(if text == "ok" { "exit-ok" } else { "exit-failed" }, &[]),
             _ => expected(word, &[&printable(text.replace('|', "\" / \"").as_bytes())]),

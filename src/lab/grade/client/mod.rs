@@ -163,7 +163,7 @@ impl<'f> Client<'f> {
             true => &MANNERS[..1],
             false => &MANNERS,
         };
-        let (dialect, check) = (options.dialect, Check::of_lines(DRY_RUN));
+        let (dialect, check) = (options.dialect, Check::default().of_lines(DRY_RUN));
         let tries = at_once(manners, |manner| {
             let client = Client { map: map_of(manner, &own), ..untried.clone() };
             let seen = client.perform(&check, None).ok()?;
@@ -190,7 +190,7 @@ impl<'f> Client<'f> {
             let folder = folders.next().unwrap_or_default();
             client.downloads = folder.trim_start_matches('/').to_owned();
         }
-        let ended = client.perform(&Check::of_lines("$ ls\ninput ends"), None);
+        let ended = client.perform(&Check::default().of_lines("$ ls\ninput ends"), None);
         client.ends_with_input = ended.is_ok_and(|seen| seen.has_ended_well());
         Ok(client)
     }
@@ -224,26 +224,25 @@ impl<'f> Client<'f> {
         let store = Store::open(&served, store::Options::default(), &Log::default())
             .map_err(|error| io::Error::other(error.to_string()))?;
         let places = || Places::new(Random::of(self.options.seed, check.id), &name);
-        let (mut orders, mut facts, mut words) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut orders, mut facts) = (Vec::new(), Vec::new());
         let _ = check.walk(&mut places(), &mut |places, step| {
             if let Step::Word(word, it) = step {
-                words.push((word, shown(&it), places.content.clone()));
+                facts.push((word.to_owned(), shown(&it), places.content.clone()));
             }
             Then::GoOn
         });
-        for (word, name, bytes) in words {
-            match word {
-                "$" => orders.push(name),
+        for (word, name, bytes) in &facts {
+            match word.as_str() {
+                "$" => orders.push(name.clone()),
                 "serve" => fs::write(served.join(name), bytes)?,
                 "file" => fs::write(work.join(name), bytes)?,
                 "local" => fs::write(downloads.join(name), bytes)?,
                 "sparse" => {
-                    let (name, megabytes) = name.split_once(' ').unwrap_or((&name, ""));
+                    let (name, megabytes) = name.split_once(' ').unwrap_or((name, ""));
                     let size = megabytes.parse::<u64>().unwrap_or(0) << 20;
                     fs::File::create(work.join(name))?.set_len(size)?;
                 }
-                // What is to be so, and under which circumstances.
-                word => facts.push((word, name, bytes)),
+                _ => {}
             }
         }
         let has = |wanted| facts.iter().any(|(word, ..)| *word == wanted);
