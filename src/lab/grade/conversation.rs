@@ -33,8 +33,8 @@ use crate::lab::random::Random;
 use crate::lab::text::said;
 use crate::lang::Msg;
 
-/// A line of a conversation, and the number of the line of the file that it comes from, from 1.
-type Line = (usize, String);
+/// The number of a line in its file, from 1, that line, and one of those that it stands for.
+type Line = (usize, String, String);
 
 /// One rule of the protocol, as a short conversation.
 #[derive(Clone, Debug, Default)]
@@ -113,10 +113,10 @@ impl Check {
     /// # Errors
     /// The first line of this check that is wrong.
     pub(super) fn examine(&self, is_known: impl Fn(&str, &str) -> bool) -> Result<(), Mistake> {
-        for (line, text) in &self.body {
+        for (number, line, text) in &self.body {
             let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
             if !is_known(word, rest) {
-                return Err((*line, said("wrong word", &[text])));
+                return Err((*number, said("wrong word", &[line])));
             }
         }
         let mut places = Places::new(Random(1), "grade");
@@ -133,7 +133,7 @@ impl Check {
     pub(super) fn of_lines(&self, lines: &str) -> Check {
         let mut check = Check { phrases: Arc::clone(&self.phrases), ..Check::default() };
         for (n, line) in lines.lines().enumerate() {
-            expand((n + 1, line), &self.phrases, &mut check.body);
+            expand((n + 1, line), line, &self.phrases, &mut check.body);
         }
         check
     }
@@ -146,6 +146,7 @@ impl Check {
 pub(super) fn parse(text: &'static str, known: Option<&Check>) -> Result<Vec<Check>, Mistake> {
     let mut checks: Vec<Check> = Vec::new();
     let mut phrases = known.map(|it| it.phrases.to_vec()).unwrap_or_default();
+    let of_others = phrases.len();
     for (n, line) in text.lines().enumerate().map(|(n, line)| (n + 1, line)) {
         let wrong = |name: &str| (n, said(&format!("wrong {name}"), &[]));
         if let Some(head) = line.strip_prefix("== ") {
@@ -155,13 +156,14 @@ pub(super) fn parse(text: &'static str, known: Option<&Check>) -> Result<Vec<Che
             phrases.push((word, Vec::new()));
         } else if !line.is_empty() && !line.starts_with('#') {
             let Some(check) = checks.last_mut() else {
-                phrases.last_mut().ok_or_else(|| wrong("beginning"))?.1.push(line);
+                let own = phrases.get_mut(of_others..).and_then(|own| own.last_mut());
+                own.ok_or_else(|| wrong("beginning"))?.1.push(line);
                 continue;
             };
             let sentence = line.split_once(": ").filter(|(key, _)| KEYS.contains(key));
             match sentence.filter(|_| check.body.is_empty()) {
                 Some(sentence) => check.sentences.push(sentence),
-                None => expand((n, line), &phrases, &mut check.body),
+                None => expand((n, line), line, &phrases, &mut check.body),
             }
         }
     }
@@ -171,21 +173,22 @@ pub(super) fn parse(text: &'static str, known: Option<&Check>) -> Result<Vec<Che
 }
 
 /// The lines that this one stands for: those of its phrase, or itself.
-fn expand((n, line): (usize, &str), phrases: &[Phrase], body: &mut Vec<Line>) {
+fn expand(of: (usize, &str), line: &str, phrases: &[Phrase], body: &mut Vec<Line>) {
+    let as_it_is = |line: String| (of.0, of.1.to_owned(), line);
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     let own = phrases.iter().rposition(|(known, _)| *known == word);
     let Some([earlier @ .., (_, lines)]) = own.and_then(|own| phrases.get(..=own)) else {
-        body.push((n, line.to_owned()));
+        body.push(as_it_is(line.to_owned()));
         return;
     };
     let (arguments, content) = with_content(rest);
-    body.extend(content.map(|content| (n, format!("let = {content}"))));
+    body.extend(content.map(|content| as_it_is(format!("let = {content}"))));
     for line in lines {
         let mut line = (*line).to_owned();
         for (at, argument) in arguments.split(" | ").enumerate() {
             line = line.replace(&format!("{{{}}}", at + 1), argument);
         }
-        expand((n, &line), earlier, body);
+        expand(of, &line, earlier, body);
     }
 }
 
@@ -203,7 +206,7 @@ const ASKED: &str = "if unless silent may";
 /// The lines up to this end of what one of these words has begun, and those after it.
 fn up_to<'l>(lines: &'l [Line], begin: &str, end: &str) -> Option<(&'l [Line], &'l [Line])> {
     let mut open = 1;
-    let at = lines.iter().position(|(_, line)| {
+    let at = lines.iter().position(|(.., line)| {
         let word = line.split(' ').next().unwrap_or_default();
         open += u32::from(is_in(begin, word));
         open -= u32::from(word == end);
@@ -221,9 +224,9 @@ const KEYS: [&str; 7] = ["en", "id", "why.en", "why.id", "rule", "needs", "set"]
 type Visit<'v> = dyn FnMut(&mut Places, Step<'_>) -> Then + 'v;
 
 fn walk(mut lines: &[Line], places: &mut Places, visit: &mut Visit<'_>) -> Result<Then, Mistake> {
-    while let [(number, line), after @ ..] = lines {
+    while let [(number, source, line), after @ ..] = lines {
         lines = after;
-        let wrong = || (*number, said("wrong line", &[line]));
+        let wrong = || (*number, said("wrong line", &[source]));
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         if word == "repeat" {
             let times = places.fill(rest).and_then(|it| number_in(&it));
@@ -360,7 +363,7 @@ mod tests {
     fn a_phrase_stands_for_its_lines() {
         let file = ":: a\na {1}\n:: b\na {2}\nif x\na {1}\ndone\n== b/c 1 must x\nen: is\nif y\nb 1 | {n} = z\ndone\n";
         let check = &parse(file, None).unwrap()[0];
-        let lines: Vec<_> = check.body.iter().map(|(n, line)| (*n, line.as_str())).collect();
+        let lines: Vec<_> = check.body.iter().map(|(n, _, line)| (*n, line.as_str())).collect();
         let inside = ["let = z", "a {n}", "if x", "a 1", "done"].map(|line| (11, line));
         assert_eq!(lines[0], (10, "if y"));
         assert_eq!(lines[1..6], inside);

@@ -35,7 +35,7 @@ pub mod suite;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use crate::client::connection::reach;
@@ -357,7 +357,7 @@ impl Run {
         let outcome = trial.play(check).and_then(|()| self.must_take_little(before, &trial));
         // Closes the connections, which is a step, too.
         trial.found = Found::default();
-        let rungs = trial.record.take_rungs();
+        let rungs = std::mem::take(&mut trial.record.state().rungs);
         drop(trial);
         let has_ended = self.launched.as_mut().is_some_and(|it| match outcome {
             Ok(()) => it.process.ended().is_some(),
@@ -432,7 +432,7 @@ impl Run {
     /// Whether the server has given back what it took for a check, some time after that.
     fn must_take_little(&self, before: Option<Usage>, trial: &Trial<'_>) -> Done {
         let Some(before) = before else { return Ok(()) };
-        let sent = trial.record.flooded.load(Ordering::SeqCst);
+        let sent = trial.record.state().flooded;
         let mut much = Msg::default();
         let is_little = soon(self.options.time.min(GIVEN_BACK), || {
             let now = self.usage().unwrap_or_default();
@@ -451,7 +451,7 @@ impl Run {
     fn probe(&self) -> Done {
         let mut trial = self.trial(1, "probe");
         let outcome = trial.perform(&self.ours.of_lines("probe"));
-        match trial.record.take_rungs().iter().any(|step| matches!(step.what, What::Got(_))) {
+        match trial.record.state().rungs.iter().any(|step| matches!(step.what, What::Got(_))) {
             true => Ok(()),
             false => outcome,
         }

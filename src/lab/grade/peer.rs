@@ -17,14 +17,11 @@ use crate::wire::stream::is_silence;
 /// The longest line, and the most that is kept of what comes up to the end of a connection.
 const MOST: usize = 4 << 20;
 
-/// After this many milliseconds the other side has most probably read what was sent.
-const APART: u64 = 15;
-
 /// How often a wait looks whether the check is over.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The words of a conversation that are about one connection alone.
-pub(super) const WORDS: &str = "half-close apart quiet seconds any drain flood end ends";
+pub(super) const WORDS: &str = "half-close quiet seconds any drain flood end ends";
 
 /// What a step of a check returns.
 pub(super) type Done<T = ()> = Result<T, Box<Fail>>;
@@ -100,7 +97,6 @@ impl Peer {
         let number = number_in(argument);
         match word {
             "half-close" => self.half_close(),
-            "apart" => self.pause(APART),
             "quiet" => self.is_quiet(number_in(argument).unwrap_or(0))?,
             "any" => {
                 self.take(number.unwrap_or(1))?;
@@ -151,7 +147,7 @@ impl Peer {
             (&self.stream).write_all(&zeros).is_ok()
         };
         let sent = (0..megabytes).take_while(is_sent).count();
-        self.record.flooded.fetch_add(sent as u64, Ordering::SeqCst);
+        self.record.state().flooded += sent as u64;
         if sent > 0 {
             self.note(What::Sent(zeros));
         }

@@ -118,7 +118,7 @@ impl Trial<'_> {
     pub(super) fn must(&self, is_right: bool, expected: Msg, came: Msg) -> Done {
         match is_right {
             true => Ok(()),
-            false => Err(fail(expected, came, self.record.connections())),
+            false => Err(fail(expected, came, self.record.state().connections)),
         }
     }
 }

@@ -2,13 +2,12 @@
 //! rightly by our own server. Its own words are those of `client` that are about the wire.
 
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::request::{Request, size_in};
 use crate::dialect::Dialect;
-use crate::error::lock;
 use crate::lab::grade::conversation::{Check, Then};
 use crate::lab::grade::peer::{Done, Peer};
 use crate::lab::grade::places::Places;
@@ -21,10 +20,10 @@ use crate::store::Store;
 const LOOK: Duration = Duration::from_millis(3);
 
 /// The server of a check.
-pub(super) struct Examiner<'c> {
+pub(super) struct Examiner {
     pub(super) dialect: Dialect,
-    pub(super) record: &'c Arc<Record>,
-    pub(super) acts: &'c Mutex<Acts>,
+    pub(super) record: Arc<Record>,
+    pub(super) acts: Acts,
     /// A request that failed in the conversation fails again.
     pub(super) fails_again: bool,
     pub(super) listener: TcpListener,
@@ -40,8 +39,6 @@ pub(super) struct Acts {
     pub(super) failure: Option<Box<Fail>>,
     /// The request that the conversation waits for.
     pub(super) waits_for: Option<Vec<u8>>,
-    /// The conversation is at its end.
-    pub(super) has_ended: bool,
     /// The requests that it has had.
     pub(super) heard: Vec<Vec<u8>>,
     /// What was asked for besides.
@@ -55,20 +52,19 @@ impl Acts {
     }
 }
 
-impl Examiner<'_> {
-    /// Plays the conversation, and serves until the check is over.
-    pub(super) fn serve(mut self, check: &Check, places: &mut Places, server: Option<Peer>) {
+impl Examiner {
+    /// Plays the conversation, and serves until the check is over. Returns what has happened.
+    pub(super) fn serve(mut self, check: &Check, mut places: Places, server: Option<Peer>) -> Acts {
         let _ = self.listener.set_nonblocking(true);
         let mut player = Player::new(Side::Server, server);
-        let outcome = player.play(&mut self, check, places);
+        let outcome = player.play(&mut self, check, &mut places);
         if outcome.is_ok() {
             self.waiting.extend(std::mem::take(&mut player.peers).into_values());
         }
-        let mut acts = lock(self.acts);
-        acts.has_ended = true;
-        acts.failure = outcome.err();
-        drop(acts);
+        self.record.state().played = Some((Instant::now(), outcome.is_ok()));
+        self.acts.failure = outcome.err();
         self.wait_for(None);
+        self.acts
     }
 
     /// Answers what the client asks for, until it asks for this. Returns the connection on which it does. `None`: the
@@ -97,24 +93,21 @@ impl Examiner<'_> {
         let Some(peer) = self.wait_for(Some(&line)) else { return false };
         player.peers.insert(player.on.clone(), peer);
         player.pass_on(&line);
-        let mut acts = lock(self.acts);
-        acts.waits_for = None;
-        acts.heard.push(line);
+        self.acts.waits_for = None;
+        self.acts.heard.push(line);
         true
     }
 
     fn accept(&mut self) {
         let Ok((stream, _)) = self.listener.accept() else { return };
         let _ = stream.set_nonblocking(false);
-        self.waiting.push(Peer::new(stream, self.record));
+        self.waiting.push(Peer::new(stream, &self.record));
     }
 
     /// Returns the connection if it goes on.
     fn answer(&mut self, request: &Request, mut peer: Peer) -> Option<Peer> {
-        let mut acts = lock(self.acts);
-        acts.others.push(request.clone());
-        let is_again = acts.has_heard(request);
-        drop(acts);
+        self.acts.others.push(request.clone());
+        let is_again = self.acts.has_heard(request);
         if self.fails_again && self.dialect == Dialect::Text && is_again {
             peer.send("error internal this has failed before\n");
             return Some(peer);
@@ -127,12 +120,12 @@ impl Examiner<'_> {
         peer.half_close();
         let rest = peer.drain();
         let more = rest.split_inclusive(|byte| *byte == b'\n').map(|it| Request(it.to_vec()));
-        lock(self.acts).others.extend(more);
+        self.acts.others.extend(more);
         None
     }
 }
 
-impl Stage for Examiner<'_> {
+impl Stage for Examiner {
     fn open(&mut self) -> Done<Option<Peer>> {
         while self.waiting.is_empty() && !self.record.is_over() {
             self.accept();
@@ -150,7 +143,7 @@ impl Stage for Examiner<'_> {
             player.pass_on(&line);
             return Ok(Then::GoOn);
         }
-        lock(self.acts).waits_for = Some(line.clone());
+        self.acts.waits_for = Some(line.clone());
         Ok(if self.comes(player, line) { Then::GoOn } else { Then::Stop })
     }
 

@@ -39,9 +39,8 @@ pub(super) struct Seen {
     /// What it was told, and what is to be so.
     pub(super) orders: Vec<String>,
     pub(super) facts: Vec<Fact>,
-    /// What has happened on the wire, in how many connections, step by step.
+    /// What has happened on the wire, and step by step.
     pub(super) acts: Acts,
-    pub(super) connections: u64,
     pub(super) rungs: Vec<Rung>,
     /// The path of the folder where it saves.
     pub(super) downloads: PathBuf,
@@ -120,7 +119,7 @@ impl Seen {
         } else {
             return Ok(());
         };
-        Err(Box::new(Fail { verdict, ..*fail(expected, got, self.connections) }))
+        Err(Box::new(Fail { verdict, ..*fail(expected, got, 0) }))
     }
 
     /// What came in place of the request that is due.

@@ -267,11 +267,10 @@ impl<'f> Client<'f> {
         let record = Record::new(&Arc::default(), Instant::now() + time / 2, false);
         let server = server.map(|stream| Peer::new(stream, &record));
         let record = Record::new(&Arc::default(), Instant::now() + NEVER, true);
-        let acts = Mutex::new(Acts::default());
         let examiner = Examiner {
             dialect,
-            record: &record,
-            acts: &acts,
+            record: Arc::clone(&record),
+            acts: Acts::default(),
             fails_again: has("told"),
             listener,
             store,
@@ -282,26 +281,27 @@ impl<'f> Client<'f> {
             downloads: Path::new(WORK).join(&self.downloads),
             ..Seen::default()
         };
-        thread::scope(|scope| {
-            scope.spawn(|| examiner.serve(check, &mut places(), server));
+        let places = places();
+        seen.acts = thread::scope(|scope| {
+            let serving = scope.spawn(|| examiner.serve(check, places, server));
             for orders in self.turns(&orders) {
                 record.touch();
                 match self.start(orders, &work, port) {
-                    Ok(mut process) => seen.watch(&mut process, &record, &acts, time, most),
+                    Ok(mut process) => seen.watch(&mut process, &record, time, most),
                     Err(error) => seen.printed += &error.to_string(),
                 }
-                if seen.hangs || lock(&acts).failure.is_some() {
+                if seen.hangs || record.failed().is_some() {
                     break;
                 }
             }
             // What the client sent last may be still under way.
-            let is_over = || lock(&acts).has_ended || record.idle() >= UNDER_WAY;
+            let is_over = || record.state().played.is_some() || record.idle() >= UNDER_WAY;
             let _ = soon(NEVER, is_over);
-            record.end();
+            record.state().ended = Some(Instant::now());
+            serving.join().unwrap_or_default()
         });
         (seen.after, seen.facts, seen.orders) = (files(&folder), facts, orders);
-        seen.acts = lock(&acts).clone();
-        (seen.connections, seen.rungs) = (record.connections(), record.take_rungs());
+        seen.rungs = std::mem::take(&mut record.state().rungs);
         let _ = fs::remove_dir_all(place);
         Ok(seen)
     }
@@ -315,27 +315,16 @@ const WORK: &str = "work";
 
 impl Seen {
     /// Waits until the process ends, or nothing happens for this time.
-    fn watch(
-        &mut self,
-        process: &mut Process,
-        record: &Record,
-        acts: &Mutex<Acts>,
-        time: Duration,
-        most: Option<u64>,
-    ) {
+    fn watch(&mut self, process: &mut Process, record: &Record, time: Duration, most: Option<u64>) {
         let start = Instant::now();
-        let mut failed: Option<Instant> = None;
         loop {
             self.status = process.wait(LOOK);
             if most.is_some() && self.status.is_none() {
                 self.memory =
                     self.memory.max(process.usage().map_or(0, |usage| usage.memory / 1024));
             }
-            if failed.is_none() && lock(acts).failure.is_some() {
-                failed = Some(Instant::now());
-            }
             let is_late = record.idle() > time || start.elapsed() > time + LONGEST;
-            let is_failed = failed.is_some_and(|since| since.elapsed() > AFTERWARDS);
+            let is_failed = record.failed().is_some_and(|since| since.elapsed() > AFTERWARDS);
             // What takes too much does not have to go on.
             let is_large = most.is_some_and(|most| self.memory > most);
             if self.status.is_some() || is_late || is_failed || is_large {
