@@ -70,6 +70,9 @@ pub(super) enum Step<'l> {
     Word(&'l str, Vec<u8>),
 }
 
+/// A word of the notation, and what follows it.
+pub(super) type Word<'w> = (&'w str, &'w [u8]);
+
 /// What comes after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Then {

@@ -21,7 +21,6 @@ pub mod client;
 mod conversation;
 pub mod formats;
 mod hint;
-mod lists;
 mod peer;
 mod places;
 mod player;

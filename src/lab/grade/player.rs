@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::conversation::{Check, Step, Then, number_in};
+use super::conversation::{Check, Step, Then, Word, number_in};
 use super::peer::{self, Done, Peer};
 use super::places::{Places, is_in};
 use super::seen::{Fail, fail};
@@ -59,13 +59,7 @@ pub(super) trait Stage {
     }
 
     /// A word that is not one of those above.
-    fn word(
-        &mut self,
-        player: &mut Player,
-        places: &mut Places,
-        word: &str,
-        argument: &[u8],
-    ) -> Done<Then>;
+    fn word(&mut self, player: &mut Player, places: &mut Places, word: Word<'_>) -> Done<Then>;
 }
 
 /// How far a conversation is.
@@ -138,7 +132,7 @@ impl Player {
             }
             Step::Word(word, argument) => {
                 self.send(stage)?;
-                return self.word(stage, places, word, &argument);
+                return self.word(stage, places, (word, &argument));
             }
         }
         Ok(Then::GoOn)
@@ -178,13 +172,8 @@ impl Player {
         self.peers.get_mut(&self.on).map_or_else(|| Ok(T::default()), what)
     }
 
-    fn word(
-        &mut self,
-        stage: &mut dyn Stage,
-        places: &mut Places,
-        word: &str,
-        argument: &[u8],
-    ) -> Done<Then> {
+    fn word(&mut self, stage: &mut dyn Stage, places: &mut Places, of: Word<'_>) -> Done<Then> {
+        let (word, argument) = of;
         let number = number_in(argument);
         let time = number.unwrap_or(0) as u64;
         match word {
@@ -213,7 +202,7 @@ impl Player {
             "send" => {}
             "stop" => return Ok(Then::Stop),
             word if is_in(peer::WORDS, word) => self.with(stage, |p| p.obey(word, argument))?,
-            word => return stage.word(self, places, word, argument),
+            _ => return stage.word(self, places, of),
         }
         Ok(Then::GoOn)
     }

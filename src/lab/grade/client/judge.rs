@@ -7,8 +7,7 @@ use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::process::ExitStatus;
 
 use super::drive::parts;
-use super::examiner::Acts;
-use super::request::Request;
+use super::examiner::{Acts, Request};
 use crate::dialect::Dialect;
 use crate::lab::grade::places::is_in;
 use crate::lab::grade::prepared::files_in;

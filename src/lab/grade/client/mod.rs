@@ -25,7 +25,6 @@ mod drive;
 mod examiner;
 mod judge;
 pub mod pair;
-mod request;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
