@@ -7,7 +7,7 @@
 //! | `en`, `id` | what passes, in both languages |
 //! | `why.en`, `why.id` | what usually breaks it; `rule: NAME` is that of several checks |
 //! | `needs` | the checks without which this one says nothing |
-//! | `set` | `hostile`: a bad server may not survive it; `root`, `watched`: it needs the folder, the process; `patience=N`: it has N times as long; `tries=N`: it is right if one of N is |
+//! | `set` | `hostile`: a bad server may not survive it; `root`, `watched`: it needs the folder, the process; `patience=N`: it has N times as long; `peak=N`: the process takes at most N MB more meanwhile, and not only afterwards; `tries=N`: it is right if one of N is |
 //!
 //! The rest is the conversation, a step on each line:
 //!

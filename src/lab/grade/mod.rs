@@ -353,7 +353,7 @@ impl Run {
         }
         let mut trial = self.trial(check.times("patience"), check.id);
         let before = check.is("watched").then(|| self.usage()).flatten();
-        let outcome = trial.play(check).and_then(|()| self.must_take_little(before, &trial));
+        let outcome = trial.play(check).and_then(|()| self.must_take_little(check, before, &trial));
         // Closes the connections, which is a step, too.
         trial.found = Found::default();
         let rungs = std::mem::take(&mut trial.record.state().rungs);
@@ -429,19 +429,22 @@ impl Run {
     }
 
     /// Whether the server has given back what it took for a check, some time after that.
-    fn must_take_little(&self, before: Option<Usage>, trial: &Trial<'_>) -> Done {
+    fn must_take_little(&self, check: &Check, before: Option<Usage>, trial: &Trial<'_>) -> Done {
         let Some(before) = before else { return Ok(()) };
         let sent = trial.record.state().flooded;
+        let most = if check.times("peak") > 1 { check.times("peak").into() } else { LITTLE };
         let mut much = Msg::default();
         let is_little = soon(self.options.time.min(GIVEN_BACK), || {
             let now = self.usage().unwrap_or_default();
             let files = now.files.saturating_sub(before.files);
             let threads = now.threads.saturating_sub(before.threads);
-            let memory = now.memory.saturating_sub(before.memory) / 1024;
+            let peak =
+                if check.times("peak") > 1 { now.peak.saturating_sub(before.peak) } else { 0 };
+            let memory = now.memory.saturating_sub(before.memory).max(peak) / 1024;
             much = came("much", &[&files, &threads, &memory]);
             // One that is slow may not have taken much of a file yet. What it has taken, it must not hold.
             let holds_it = memory >= SOME && memory * 4 >= sent * 3 && sent > 0;
-            files <= FEW && threads <= FEW && memory <= LITTLE && !holds_it
+            files <= FEW && threads <= FEW && memory <= most && !holds_it
         });
         trial.must(is_little, expected("little", &[]), much)
     }

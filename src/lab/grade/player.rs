@@ -9,6 +9,7 @@
 //! | `close`, `reset`, `half-close` | the connection is left, broken, ended in our direction |
 //! | `slice N`, `slice off` | what is sent has pieces of N bytes from here on |
 //! | `sleep N` | waits N ms |
+//! | `silence` | waits as long as ends a word |
 //! | `quiet N` | nothing comes for N ms |
 //! | `any N`, `any`, `drain` | N bytes, whatever they are; what has come, one at least; all there is up to the end |
 //! | `seconds` | a time in seconds, 4 bytes |
@@ -42,11 +43,13 @@ pub(super) fn is_known(words: &str, word: &str, argument: &str) -> bool {
 }
 
 /// Those of every conversation, and those of the table above that are not about one connection alone.
-const WORDS: &str =
-    "> >| < <| let repeat again send done open on close reset slice sleep if unless silent stop";
+const WORDS: &str = "> >| < <| let repeat again send done open on close reset slice sleep silence if unless silent stop";
 
 /// The verdict if it is not whom the conversation is played with that is wrong, but the other program.
 pub(super) const OTHER: &str = "other";
+
+/// Longer than the silence that ends a word.
+const SILENCE: Duration = Duration::from_millis(if cfg!(windows) { 800 } else { 160 });
 
 /// Whom a conversation is played with.
 pub(super) trait Stage {
@@ -192,6 +195,7 @@ impl Player {
                 Some(peer) => peer.pause(time),
                 None => sleep(Duration::from_millis(time)),
             },
+            "silence" => sleep(SILENCE),
             "if" | "unless" | "silent" => {
                 let is_so = self.with(stage, |p| match word {
                     "silent" => Ok(p.is_quiet(time).is_ok()),

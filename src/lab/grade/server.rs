@@ -9,7 +9,7 @@
 //! | `whole` | if it is read 16 bytes at a time, the last read brings more than its LF |
 //! | `no-more` | it has nothing that the list before has not |
 //! | `differ` | the ids of all records differ |
-//! | `made KIND NAME` | the name has `{name}` in it; in or beside the server's folder there is a `file`, `folder`, `folder-with-a-file`, `link`, `linked-folder`, `outside`, `no-text` or `sparse SIZE` |
+//! | `made KIND NAME` | the name has `{name}` in it; in or beside the server's folder there is a `file`, `folder`, `folder-with-a-file`, `link`, `linked-folder`, `outside`, `no-text`, `sparse SIZE` or `twin OTHER`, which is another name of that file |
 //! | `stored NAME = BYTES`, `clean NAME` | in the folder is this; beside it nothing of this name |
 //! | `noted`, `unchanged`, `unchanged visible` | the files in the folder are noted; a second later at most there are no others; none that is visible |
 //! | `lap`, `prompt N` | the time since the last one is noted; most times are at most N ms longer than the shortest one |
