@@ -33,8 +33,6 @@ pub mod suite;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use crate::client::connection::reach;
@@ -248,7 +246,7 @@ pub fn run(mut options: Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg
     let mut run = Run {
         ours: checks(options.dialect, false).first().cloned().unwrap_or_default(),
         address,
-        came: Arc::default(),
+        came: 0,
         launched,
         deadline: Instant::now() + TOTAL,
         stopped: None,
@@ -280,7 +278,7 @@ struct Run {
     ours: Check,
     address: SocketAddr,
     /// How many bytes have come.
-    came: Arc<AtomicU64>,
+    came: u64,
     /// The server, if it was started here.
     launched: Option<Launched>,
     /// The end of the run. The starts of a program that ends again and again do not count.
@@ -342,7 +340,7 @@ impl Run {
         let parent = self.options.flags.root.as_ref().and_then(|root| root.parent());
         let parent = parent.map(|it| it.as_os_str().as_encoded_bytes().to_vec());
         places.known.extend(parent.map(|it| ("parent".to_owned(), it)));
-        let record = Record::new(&self.came, deadline, false);
+        let record = Record::new(self.came, deadline, false);
         Trial { run: self, record, places, found: Found::default() }
     }
 
@@ -356,8 +354,11 @@ impl Run {
         let outcome = trial.play(check).and_then(|()| self.must_take_little(check, before, &trial));
         // Closes the connections, which is a step, too.
         trial.found = Found::default();
-        let rungs = std::mem::take(&mut trial.record.state().rungs);
+        let mut state = trial.record.state();
+        let (rungs, came) = (std::mem::take(&mut state.rungs), state.came);
+        drop(state);
         drop(trial);
+        self.came = came;
         let has_ended = self.launched.as_mut().is_some_and(|it| match outcome {
             Ok(()) => it.process.ended().is_some(),
             // The end of a connection comes before that of the program.

@@ -2,7 +2,6 @@
 //! too: how long they may wait, and where the steps are noted.
 
 use std::fmt::Display;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -74,15 +73,16 @@ pub(super) struct Record {
     pub(super) deadline: Instant,
     /// The other side is a client.
     pub(super) is_server: bool,
-    /// How many bytes have come in the run, where that is limited.
-    pub(super) came: Arc<AtomicU64>,
     state: Mutex<State>,
 }
 
 /// What changes in a check.
+#[derive(Default)]
 pub(super) struct State {
-    /// When something happened last.
-    active: Instant,
+    /// When something happened last, after the start.
+    active: Duration,
+    /// How many bytes have come in the run, where that is limited.
+    pub(super) came: u64,
     pub(super) rungs: Vec<Rung>,
     /// How many MiB of a large file were sent.
     pub(super) flooded: u64,
@@ -94,17 +94,10 @@ pub(super) struct State {
 }
 
 impl Record {
-    pub(super) fn new(came: &Arc<AtomicU64>, deadline: Instant, is_server: bool) -> Arc<Record> {
-        let (start, came) = (Instant::now(), Arc::clone(came));
-        let state = State {
-            active: start,
-            rungs: Vec::new(),
-            flooded: 0,
-            connections: 0,
-            played: None,
-            ended: None,
-        };
-        Arc::new(Record { start, deadline, is_server, came, state: Mutex::new(state) })
+    /// Of a check that begins when this many bytes have come.
+    pub(super) fn new(came: u64, deadline: Instant, is_server: bool) -> Arc<Record> {
+        let state = Mutex::new(State { came, ..State::default() });
+        Arc::new(Record { start: Instant::now(), deadline, is_server, state })
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -136,12 +129,12 @@ impl Record {
 
     /// How long nothing has happened.
     pub(super) fn idle(&self) -> Duration {
-        self.state().active.elapsed()
+        self.start.elapsed().saturating_sub(self.state().active)
     }
 
     /// Something has happened.
     pub(super) fn touch(&self) {
-        self.state().active = Instant::now();
+        self.state().active = self.start.elapsed();
     }
 
     /// When the conversation with a client has failed.

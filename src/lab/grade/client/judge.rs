@@ -56,13 +56,8 @@ const FAILURES: &str = "error|fail|lost|incomplete|reset|broke|unexpected|wrong|
     |tidak|bukan|kurang";
 
 impl Seen {
-    /// Whether it has ended, and by no mistake of its own.
-    pub(super) fn has_ended_well(&self) -> bool {
-        self.status.is_some() && !self.has_crashed()
-    }
-
     /// Whether it ended by a mistake of its own.
-    fn has_crashed(&self) -> bool {
+    pub(super) fn has_crashed(&self) -> bool {
         let by_signal = self.status.is_some() && self.code().is_none();
         by_signal || has_any(&self.printed, CRASHES) || self.printed.contains(TRACEBACK)
     }

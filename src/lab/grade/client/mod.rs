@@ -190,7 +190,8 @@ impl<'f> Client<'f> {
             client.downloads = folder.trim_start_matches('/').to_owned();
         }
         let ended = client.perform(&Check::default().of_lines("$ ls\ninput ends"), None);
-        client.ends_with_input = ended.is_ok_and(|seen| seen.has_ended_well());
+        client.ends_with_input =
+            ended.is_ok_and(|seen| seen.status.is_some() && !seen.has_crashed());
         Ok(client)
     }
 
@@ -263,9 +264,9 @@ impl<'f> Client<'f> {
         let most = facts.iter().find(|(word, ..)| *word == "memory");
         let most = most.and_then(|(_, most, _)| most.trim().parse().ok());
         // What a server does not say is known before it is known what the client does not say.
-        let record = Record::new(&Arc::default(), Instant::now() + time / 2, false);
+        let record = Record::new(0, Instant::now() + time / 2, false);
         let server = server.map(|stream| Peer::new(stream, &record));
-        let record = Record::new(&Arc::default(), Instant::now() + NEVER, true);
+        let record = Record::new(0, Instant::now() + NEVER, true);
         let examiner = Examiner {
             dialect,
             record: Arc::clone(&record),
