@@ -7,7 +7,7 @@
 //! | `en`, `id` | what passes, in both languages |
 //! | `why.en`, `why.id` | what usually breaks it; `rule: NAME` is that of several checks |
 //! | `needs` | the checks without which this one says nothing |
-//! | `set` | `hostile`: a bad server may not survive it; `root`, `watched`: it needs the folder, the process; `patience=N`: it has N times as long; `peak=N`: the process takes at most N MB more meanwhile, and not only afterwards; `tries=N`: it is right if one of N is |
+//! | `set` | `hostile`: a bad server may not survive it; `root`, `watched`: it needs the folder, the process; `patience=N`: it has N times as long; `peak=N`: a client takes at most N MiB, a server that many more, at any moment; `tries=N`: it is right if one of N is |
 //!
 //! The rest is the conversation, a step on each line:
 //!
@@ -98,9 +98,9 @@ impl Check {
     }
 
     /// The number of a word of `set`, such as `patience`.
-    pub(super) fn times(&self, word: &str) -> u32 {
+    pub(super) fn number<T: FromStr>(&self, word: &str) -> Option<T> {
         let number = |flag: &str| flag.strip_prefix(word)?.strip_prefix('=')?.parse().ok();
-        self.sentence("set").split(' ').find_map(number).unwrap_or(1)
+        self.sentence("set").split(' ').find_map(number)
     }
 
     /// Hands on one step after the other.

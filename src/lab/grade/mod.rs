@@ -349,7 +349,7 @@ impl Run {
         if let Some(launched) = &self.launched {
             launched.process.forget();
         }
-        let mut trial = self.trial(check.times("patience"), check.id);
+        let mut trial = self.trial(check.number("patience").unwrap_or(1), check.id);
         let before = check.is("watched").then(|| self.usage()).flatten();
         let outcome = trial.play(check).and_then(|()| self.must_take_little(check, before, &trial));
         // Closes the connections, which is a step, too.
@@ -433,19 +433,20 @@ impl Run {
     fn must_take_little(&self, check: &Check, before: Option<Usage>, trial: &Trial<'_>) -> Done {
         let Some(before) = before else { return Ok(()) };
         let sent = trial.record.state().flooded;
-        let most = if check.times("peak") > 1 { check.times("peak").into() } else { LITTLE };
+        let most = check.number("peak");
         let mut much = Msg::default();
         let is_little = soon(self.options.time.min(GIVEN_BACK), || {
             let now = self.usage().unwrap_or_default();
             let files = now.files.saturating_sub(before.files);
             let threads = now.threads.saturating_sub(before.threads);
-            let peak =
-                if check.times("peak") > 1 { now.peak.saturating_sub(before.peak) } else { 0 };
-            let memory = now.memory.saturating_sub(before.memory).max(peak) / 1024;
+            let memory = match most {
+                Some(_) => now.peak.saturating_sub(before.peak) / 1024,
+                None => now.memory.saturating_sub(before.memory) / 1024,
+            };
             much = came("much", &[&files, &threads, &memory]);
             // One that is slow may not have taken much of a file yet. What it has taken, it must not hold.
             let holds_it = memory >= SOME && memory * 4 >= sent * 3 && sent > 0;
-            files <= FEW && threads <= FEW && memory <= most && !holds_it
+            files <= FEW && threads <= FEW && memory <= most.unwrap_or(LITTLE) && !holds_it
         });
         trial.must(is_little, expected("little", &[]), much)
     }

@@ -71,7 +71,7 @@ impl Trial<'_> {
     /// Plays a check, as often as it may be tried. What is told is the first failure.
     pub(super) fn play(&mut self, check: &Check) -> Done {
         let outcome = self.perform(check);
-        let mut more = 1..check.times("tries");
+        let mut more = 1..check.number("tries").unwrap_or(1);
         let is_right = |_| !self.record.left().is_zero() && self.perform(check).is_ok();
         if outcome.is_ok() || more.any(is_right) { Ok(()) } else { outcome }
     }

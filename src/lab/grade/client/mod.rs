@@ -16,7 +16,6 @@
 //! | `says A\|B`, `never TEXT` | the client prints one of these; does not print this |
 //! | `told` | the client says that something failed, or its exit status does |
 //! | `exit ok`, `exit failed` | its exit status |
-//! | `memory N` | it takes at most N MiB |
 //! | `input ends` | its input ends without `byebye` |
 //!
 //! What the client asks for besides is answered rightly by our own server, and may change nothing.
@@ -260,9 +259,7 @@ impl<'f> Client<'f> {
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = if has("absent") { ABSENT } else { listener.local_addr()?.port() };
-        let time = self.options.time * check.times("patience");
-        let most = facts.iter().find(|(word, ..)| *word == "memory");
-        let most = most.and_then(|(_, most, _)| most.trim().parse().ok());
+        let time = self.options.time * check.number("patience").unwrap_or(1);
         // What a server does not say is known before it is known what the client does not say.
         let record = Record::new(0, Instant::now() + time / 2, false);
         let server = server.map(|stream| Peer::new(stream, &record));
@@ -277,6 +274,7 @@ impl<'f> Client<'f> {
             waiting: Vec::new(),
         };
         let mut seen = Seen {
+            most: check.number("peak"),
             before: files(&folder),
             downloads: Path::new(WORK).join(&self.downloads),
             ..Seen::default()
@@ -287,7 +285,7 @@ impl<'f> Client<'f> {
             for orders in self.turns(&orders) {
                 record.touch();
                 match self.start(orders, &work, port) {
-                    Ok(mut process) => seen.watch(&mut process, &record, time, most),
+                    Ok(mut process) => seen.watch(&mut process, &record, time),
                     Err(error) => seen.printed += &error.to_string(),
                 }
                 if seen.hangs || record.failed().is_some() {
@@ -315,18 +313,18 @@ const WORK: &str = "work";
 
 impl Seen {
     /// Waits until the process ends, or nothing happens for this time.
-    fn watch(&mut self, process: &mut Process, record: &Record, time: Duration, most: Option<u64>) {
+    fn watch(&mut self, process: &mut Process, record: &Record, time: Duration) {
         let start = Instant::now();
         loop {
             self.status = process.wait(LOOK);
-            if most.is_some() && self.status.is_none() {
+            if self.most.is_some() && self.status.is_none() {
                 self.memory =
                     self.memory.max(process.usage().map_or(0, |usage| usage.memory / 1024));
             }
             let is_late = record.idle() > time || start.elapsed() > time + LONGEST;
             let is_failed = record.failed().is_some_and(|since| since.elapsed() > AFTERWARDS);
             // What takes too much does not have to go on.
-            let is_large = most.is_some_and(|most| self.memory > most);
+            let is_large = self.most.is_some_and(|most| self.memory > most);
             if self.status.is_some() || is_late || is_failed || is_large {
                 self.hangs = self.status.is_none() && is_late && !is_failed && !is_large;
                 break;
@@ -339,7 +337,7 @@ impl Seen {
 
 /// The words of a conversation with a client.
 pub(super) const WORDS: &str = "$ serve file local sparse may \
-    absent input saved nothing inside says never told exit memory";
+    absent input saved nothing inside says never told exit";
 
 fn no_request(printed: &str) -> Msg {
     let line = |line: &String| format!("\n  {}", crate::lang::printable(line.as_bytes()));
