@@ -359,11 +359,9 @@ impl Run {
         drop(state);
         drop(trial);
         self.came = came;
-        let has_ended = self.launched.as_mut().is_some_and(|it| match outcome {
-            Ok(()) => it.process.ended().is_some(),
-            // The end of a connection comes before that of the program.
-            Err(_) => it.process.wait(MOMENT).is_some(),
-        });
+        // The end of a connection comes before that of the program.
+        let moment = if outcome.is_ok() { Duration::ZERO } else { MOMENT };
+        let has_ended = self.launched.as_mut().is_some_and(|it| it.process.wait(moment).is_some());
         if outcome.is_ok() && !check.is("hostile") && !has_ended {
             return Graded::run(check, start, outcome, rungs);
         }
