@@ -227,7 +227,7 @@ impl Ui {
 }
 
 /// Prints a note.
-pub(super) fn say(note: &Msg, lang: Lang) {
+pub(crate) fn say(note: &Msg, lang: Lang) {
     let _ = io::stderr().write_all(format!("{}\n", note.say(lang)).as_bytes());
 }
 

@@ -36,6 +36,8 @@ pub(super) struct Process {
 pub(super) struct Usage {
     /// Memory in KiB.
     pub(super) memory: u64,
+    /// The most that each has taken up to now.
+    pub(super) peak: u64,
     /// Open files.
     pub(super) files: usize,
     /// Threads.
@@ -126,6 +128,7 @@ impl Process {
                 line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
             };
             all.memory += figure("VmRSS:");
+            all.peak += figure("VmHWM:");
             all.threads += usize::try_from(figure("Threads:")).unwrap_or(0);
             all.files += std::fs::read_dir(path.join("fd")).map_or(0, Iterator::count);
         }

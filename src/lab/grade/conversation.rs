@@ -7,7 +7,7 @@
 //! | `en`, `id` | what passes, in both languages |
 //! | `why.en`, `why.id` | what usually breaks it; `rule: NAME` is that of several checks |
 //! | `needs` | the checks without which this one says nothing |
-//! | `set` | `hostile`: a bad server may not survive it; `root`, `watched`: it needs the folder, the process; `patience=N`: it has N times as long; `tries=N`: it is right if one of N is |
+//! | `set` | `hostile`: a bad server may not survive it; `root`, `watched`: it needs the folder, the process; `patience=N`: it has N times as long; `peak=N`: a client takes at most N MiB, a server that many more, at any moment; `tries=N`: it is right if one of N is |
 //!
 //! The rest is the conversation, a step on each line:
 //!
@@ -16,8 +16,10 @@
 //! - Any other line is a word, and what the word needs. Who plays the conversation knows the words.
 //! - `repeat N` … `again` stands for N times the lines between them; `{n}` counts, from 1.
 //! - `if TEXT` … `done` is left out if something else comes.
-//! - `:: WORD` before the first check, and the lines below it, give a word of this file's own, which may use those that
-//!   are before it. What follows the word is `{1}`, or after a ` | ` `{2}`; what follows ` = ` are the bytes of the places.
+//! - `let = BYTES` says what the bytes of the places are.
+//! - `:: WORD` before the first check, and the lines below it, are a phrase: a word that stands for these lines, and may use
+//!   those that are before it. What follows the word is put in place of `{1}`, and after a ` | ` of `{2}`. A ` = BYTES`
+//!   after that is a `let` before these lines.
 //!
 //! In a step `\n`, `\r`, `\t`, `\\`, `\0` and `\xNN` are bytes. What is in braces is filled in: see `places`.
 //! `[h N]`, `[i N]` and `[f N]` are numbers of 2, 4 and 4 bytes, little-endian.
@@ -31,8 +33,8 @@ use crate::lab::random::Random;
 use crate::lab::text::said;
 use crate::lang::Msg;
 
-/// A line of a file, with its number from 1.
-type Line = (usize, &'static str);
+/// The number of a line in its file, from 1, that line, and one of those that it stands for.
+type Line = (usize, String, String);
 
 /// One rule of the protocol, as a short conversation.
 #[derive(Clone, Debug, Default)]
@@ -53,11 +55,11 @@ pub struct Check {
 }
 
 /// A word that a file defines, and the lines that it stands for.
-type Phrase = (&'static str, Vec<Line>);
+type Phrase = (&'static str, Vec<&'static str>);
 
 /// A step of a conversation, with everything filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum Step<'l> {
     /// The client sends this line.
     Line(Vec<u8>),
     /// This side sends these bytes.
@@ -65,8 +67,11 @@ pub(super) enum Step {
     /// The server sends something of this kind, between these bytes.
     Open(Vec<u8>, String, Vec<u8>),
     /// A word of the notation.
-    Word(&'static str, Vec<u8>),
+    Word(&'l str, Vec<u8>),
 }
+
+/// A word of the notation, and what follows it.
+pub(super) type Word<'w> = (&'w str, &'w [u8]);
 
 /// What comes after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,9 +98,9 @@ impl Check {
     }
 
     /// The number of a word of `set`, such as `patience`.
-    pub(super) fn times(&self, word: &str) -> u32 {
+    pub(super) fn number<T: FromStr>(&self, word: &str) -> Option<T> {
         let number = |flag: &str| flag.strip_prefix(word)?.strip_prefix('=')?.parse().ok();
-        self.sentence("set").split(' ').find_map(number).unwrap_or(1)
+        self.sentence("set").split(' ').find_map(number)
     }
 
     /// Hands on one step after the other.
@@ -103,7 +108,7 @@ impl Check {
     /// # Errors
     /// A line that cannot be filled in.
     pub(super) fn walk(&self, places: &mut Places, visit: &mut Visit<'_>) -> Result<(), Mistake> {
-        walk(&self.body, &self.phrases, None, places, visit).map(drop)
+        walk(&self.body, places, visit).map(drop)
     }
 
     /// Finds unknown words, and what cannot be filled in.
@@ -111,14 +116,10 @@ impl Check {
     /// # Errors
     /// The first line of this check that is wrong.
     pub(super) fn examine(&self, is_known: impl Fn(&str, &str) -> bool) -> Result<(), Mistake> {
-        let bodies = self.phrases.iter().map(|(_, body)| body).chain([&self.body]);
-        for (n, (line, text)) in
-            bodies.enumerate().flat_map(|(n, body)| body.iter().map(move |it| (n, it)))
-        {
+        for (number, line, text) in &self.body {
             let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
-            let is_own = self.phrases.iter().take(n).any(|(known, _)| *known == word);
-            if !is_known(word, rest) && !is_own {
-                return Err((*line, said("wrong word", &[text])));
+            if !is_known(word, rest) {
+                return Err((*number, said("wrong word", &[line])));
             }
         }
         let mut places = Places::new(Random(1), "grade");
@@ -131,15 +132,13 @@ impl Check {
         })
     }
 
-    /// A conversation of these lines.
-    pub(super) fn of_lines(lines: &'static str) -> Check {
-        let body = lines.lines().enumerate().map(|(n, line)| (n + 1, line)).collect();
-        Check { body, ..Check::default() }
-    }
-
-    /// A conversation of this line alone, which may be a phrase of this one's file.
-    pub(super) fn of_line(&self, line: &'static str) -> Check {
-        Check { phrases: Arc::clone(&self.phrases), ..Check::of_lines(line) }
+    /// A conversation of these lines, in which the phrases of this one's file may be used.
+    pub(super) fn of_lines(&self, lines: &str) -> Check {
+        let mut check = Check { phrases: Arc::clone(&self.phrases), ..Check::default() };
+        for (n, line) in lines.lines().enumerate() {
+            expand((n + 1, line), line, &self.phrases, &mut check.body);
+        }
+        check
     }
 }
 
@@ -149,7 +148,8 @@ impl Check {
 /// The line that is none.
 pub(super) fn parse(text: &'static str, known: Option<&Check>) -> Result<Vec<Check>, Mistake> {
     let mut checks: Vec<Check> = Vec::new();
-    let mut phrases: Vec<Phrase> = Vec::new();
+    let mut phrases = known.map(|it| it.phrases.to_vec()).unwrap_or_default();
+    let of_others = phrases.len();
     for (n, line) in text.lines().enumerate().map(|(n, line)| (n + 1, line)) {
         let wrong = |name: &str| (n, said(&format!("wrong {name}"), &[]));
         if let Some(head) = line.strip_prefix("== ") {
@@ -159,23 +159,40 @@ pub(super) fn parse(text: &'static str, known: Option<&Check>) -> Result<Vec<Che
             phrases.push((word, Vec::new()));
         } else if !line.is_empty() && !line.starts_with('#') {
             let Some(check) = checks.last_mut() else {
-                let (_, body) = phrases.last_mut().ok_or_else(|| wrong("beginning"))?;
-                body.push((n, line));
+                let own = phrases.get_mut(of_others..).and_then(|own| own.last_mut());
+                own.ok_or_else(|| wrong("beginning"))?.1.push(line);
                 continue;
             };
             let sentence = line.split_once(": ").filter(|(key, _)| KEYS.contains(key));
             match sentence.filter(|_| check.body.is_empty()) {
                 Some(sentence) => check.sentences.push(sentence),
-                None => check.body.push((n, line)),
+                None => expand((n, line), line, &phrases, &mut check.body),
             }
         }
     }
-    let known = known.into_iter().flat_map(|it| it.phrases.iter().cloned());
-    let phrases: Arc<Vec<_>> = Arc::new(known.chain(phrases).collect());
-    for check in &mut checks {
-        check.phrases = Arc::clone(&phrases);
-    }
+    let phrases = Arc::new(phrases);
+    checks.iter_mut().for_each(|check| check.phrases = Arc::clone(&phrases));
     Ok(checks)
+}
+
+/// The lines that this one stands for: those of its phrase, or itself.
+fn expand(of: (usize, &str), line: &str, phrases: &[Phrase], body: &mut Vec<Line>) {
+    let as_it_is = |line: String| (of.0, of.1.to_owned(), line);
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let own = phrases.iter().rposition(|(known, _)| *known == word);
+    let Some([earlier @ .., (_, lines)]) = own.and_then(|own| phrases.get(..=own)) else {
+        body.push(as_it_is(line.to_owned()));
+        return;
+    };
+    let (arguments, content) = with_content(rest);
+    body.extend(content.map(|content| as_it_is(format!("let = {content}"))));
+    for line in lines {
+        let mut line = (*line).to_owned();
+        for (at, argument) in arguments.split(" | ").enumerate() {
+            line = line.replace(&format!("{{{}}}", at + 1), argument);
+        }
+        expand(of, &line, earlier, body);
+    }
 }
 
 fn read_head(head: &'static str) -> Option<(&'static str, u64, bool, &'static str)> {
@@ -186,9 +203,18 @@ fn read_head(head: &'static str) -> Option<(&'static str, u64, bool, &'static st
     Some((id, points.parse().ok()?, *duty == "must", section.first().copied().unwrap_or_default()))
 }
 
-/// The lines before the next line that is this word, and those after it.
-fn up_to<'l>(lines: &'l [Line], word: &str) -> Option<(&'l [Line], &'l [Line])> {
-    let at = lines.iter().position(|(_, line)| *line == word)?;
+/// The words that begin what `done` ends.
+const ASKED: &str = "if unless silent may";
+
+/// The lines up to this end of what one of these words has begun, and those after it.
+fn up_to<'l>(lines: &'l [Line], begin: &str, end: &str) -> Option<(&'l [Line], &'l [Line])> {
+    let mut open = 1;
+    let at = lines.iter().position(|(.., line)| {
+        let word = line.split(' ').next().unwrap_or_default();
+        open += u32::from(is_in(begin, word));
+        open -= u32::from(word == end);
+        open == 0
+    })?;
     Some((lines.get(..at)?, lines.get(at + 1..)?))
 }
 
@@ -198,53 +224,40 @@ const MOST_TURNS: usize = 100_000;
 const KEYS: [&str; 7] = ["en", "id", "why.en", "why.id", "rule", "needs", "set"];
 
 /// What is done with a step, and what comes after that.
-type Visit<'v> = dyn FnMut(&mut Places, Step) -> Then + 'v;
+type Visit<'v> = dyn FnMut(&mut Places, Step<'_>) -> Then + 'v;
 
-/// A phrase may use those that are before it. What is wrong in one is told of the line that uses it, `at`.
-fn walk(
-    mut lines: &[Line],
-    phrases: &[Phrase],
-    at: Option<usize>,
-    places: &mut Places,
-    visit: &mut Visit<'_>,
-) -> Result<Then, Mistake> {
-    while let [(number, line), after @ ..] = lines {
+fn walk(mut lines: &[Line], places: &mut Places, visit: &mut Visit<'_>) -> Result<Then, Mistake> {
+    while let [(number, source, line), after @ ..] = lines {
         lines = after;
-        let number = at.unwrap_or(*number);
-        let wrong = || (number, said("wrong line", &[line]));
+        let wrong = || (*number, said("wrong line", &[source]));
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-        let own = phrases.iter().rposition(|(known, _)| *known == word);
-        if let Some([earlier @ .., (_, body)]) = own.and_then(|own| phrases.get(..=own)) {
-            let arguments = arguments(rest, places).ok_or_else(wrong)?;
-            let before = std::mem::replace(&mut places.arguments, arguments);
-            if walk(body, earlier, Some(number), places, visit)? == Then::Stop {
-                return Ok(Then::Stop);
-            }
-            places.arguments = before;
-            continue;
-        }
         if word == "repeat" {
             let times = places.fill(rest).and_then(|it| number_in(&it));
             let times = times.filter(|times| *times <= MOST_TURNS).ok_or_else(wrong)?;
             let body;
-            (body, lines) = up_to(lines, "again").ok_or_else(wrong)?;
+            (body, lines) = up_to(lines, "repeat", "again").ok_or_else(wrong)?;
             for turn in 1..=times {
                 places.known.insert("n".to_owned(), turn.to_string().into_bytes());
-                if walk(body, phrases, at, places, visit)? == Then::Stop {
+                if walk(body, places, visit)? == Then::Stop {
                     return Ok(Then::Stop);
                 }
             }
             continue;
         }
-        if word == "done" {
-            continue;
-        }
-        let after_done = up_to(lines, "done").map(|(_, after)| after);
-        let is_asked = ["if", "unless", "silent", "may"].contains(&word);
-        if word == "again" || is_asked && after_done.is_none() {
+        let after_done = up_to(lines, ASKED, "done").map(|(_, after)| after);
+        if word == "again" || is_in(ASKED, word) && after_done.is_none() {
             return Err(wrong());
         }
+        // Of all other words a ` = ` is a part of what they are about.
+        let takes_bytes = is_in("file let local saved serve stored", word);
+        let (rest, content) = if takes_bytes { with_content(rest) } else { (rest, None) };
         let step = step(word, rest, places).ok_or_else(wrong)?;
+        if let Some(content) = content {
+            places.content = places.fill(content).ok_or_else(wrong)?;
+        }
+        if is_in("let done", word) {
+            continue;
+        }
         match visit(places, step) {
             Then::GoOn => {}
             Then::LeaveOut => lines = after_done.unwrap_or_default(),
@@ -254,7 +267,7 @@ fn walk(
     Ok(Then::GoOn)
 }
 
-fn step(word: &'static str, rest: &str, places: &mut Places) -> Option<Step> {
+fn step<'l>(word: &'l str, rest: &str, places: &mut Places) -> Option<Step<'l>> {
     let lf: &[u8] = if word == "<" { b"\n" } else { b"" };
     let end = |bytes: Vec<u8>| [bytes.as_slice(), lf].concat();
     Some(match word {
@@ -267,29 +280,18 @@ fn step(word: &'static str, rest: &str, places: &mut Places) -> Option<Step> {
                 Step::Open(before, hole, end(after))
             }
         },
-        // Of all other words a ` = ` is a part of what they are about.
-        "file" | "let" | "local" | "saved" | "serve" | "stored" => {
-            Step::Word(word, arguments(rest, places)?.join(&b" | "[..]))
-        }
         word => Step::Word(word, places.fill(rest)?),
     })
 }
 
-/// What follows a word, with ` | ` between its parts. What follows ` = ` are the bytes of the places from there on.
-fn arguments(rest: &str, places: &mut Places) -> Option<Vec<Vec<u8>>> {
-    let parts = (rest.strip_prefix("= "), rest.split_once(" = "), rest.strip_suffix(" ="));
-    let (arguments, content) = match parts {
+/// What follows a word, and what follows ` = ` in that.
+fn with_content(rest: &str) -> (&str, Option<&str>) {
+    match (rest.strip_prefix("= "), rest.split_once(" = "), rest.strip_suffix(" =")) {
         (Some(content), ..) => ("", Some(content)),
-        (_, Some((arguments, content)), _) => (arguments, Some(content)),
-        (.., Some(arguments)) => (arguments, Some("")),
+        (_, Some((argument, content)), _) => (argument, Some(content)),
+        (.., Some(argument)) => (argument, Some("")),
         _ => (rest, None),
-    };
-    let filled =
-        arguments.split(" | ").map(|argument| places.fill(argument)).collect::<Option<_>>()?;
-    if let Some(content) = content {
-        places.content = places.fill(content)?;
     }
-    Some(filled)
 }
 
 /// The number in a word's argument.
@@ -301,10 +303,11 @@ pub(super) fn number_in<T: FromStr>(argument: &[u8]) -> Option<T> {
 mod tests {
     use super::*;
 
-    fn steps(body: &'static str) -> Result<Vec<Step>, Mistake> {
+    fn steps(body: &str) -> Result<Vec<String>, Mistake> {
         let mut steps = Vec::new();
-        Check::of_lines(body).walk(&mut Places::new(Random(7), ""), &mut |_, step| {
-            steps.push(step);
+        let check = Check::default().of_lines(body);
+        check.walk(&mut Places::new(Random(7), ""), &mut |_, step| {
+            steps.push(format!("{step:?}"));
             Then::GoOn
         })?;
         Ok(steps)
@@ -336,12 +339,12 @@ mod tests {
             ("$ upload a.txt\nexit ok", vec![word("$", "upload a.txt"), word("exit", "ok")]),
         ];
         for (body, expected) in table {
+            let expected = expected.iter().map(|step| format!("{step:?}")).collect();
             assert_eq!(steps(body), Ok(expected), "{body}");
         }
-        let Ok(every) = steps("<| {every}{bytes 5}") else { panic!() };
-        assert!(
-            matches!(&every[..], [Step::Bytes(_, bytes)] if bytes.len() == 261 && bytes[255] == 255)
-        );
+        let mut places = Places::new(Random(7), "");
+        let every = places.fill("{every}{bytes 5}").unwrap();
+        assert!(every.len() == 261 && every[255] == 255);
         for wrong in [
             "> \\y",
             "> \\x4",
@@ -357,9 +360,24 @@ mod tests {
         ] {
             assert!(steps(wrong).is_err(), "{wrong}");
         }
-        // A phrase that uses itself has no end.
-        let endless = parse(":: a\na\n== b/c 1 must x\nen: is\na\n", None).unwrap();
-        assert_eq!(endless[0].examine(|_, _| false).unwrap_err().0, 2);
+    }
+
+    #[test]
+    fn a_phrase_stands_for_its_lines() {
+        let file = ":: a\na {1}\n:: b\na {2}\nif x\na {1}\ndone\n== b/c 1 must x\nen: is\nif y\nb 1 | {n} = z\ndone\n";
+        let check = &parse(file, None).unwrap()[0];
+        let lines: Vec<_> = check.body.iter().map(|(n, _, line)| (*n, line.as_str())).collect();
+        let inside = ["let = z", "a {n}", "if x", "a 1", "done"].map(|line| (11, line));
+        assert_eq!(lines[0], (10, "if y"));
+        assert_eq!(lines[1..6], inside);
+        // What is left out goes up to its own end.
+        let walked = check.walk(&mut Places::default(), &mut |_, step| match step {
+            Step::Word("if", _) => Then::LeaveOut,
+            _ => panic!(),
+        });
+        assert_eq!(walked, Ok(()));
+        // One that uses itself would have no end.
+        assert_eq!(check.examine(|word, _| word != "a").unwrap_err().0, 11);
     }
 
     #[test]

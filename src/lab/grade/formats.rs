@@ -1,10 +1,10 @@
 //! The report for other programs: course systems and test runners. What each of them takes is a file in `formats`: what
 //! comes first, after `== WAYS` what comes for a check that ended in one of these ways, and after `== end` the end.
-//! `{x}` is a fact as it is, `{"x"}` as a text of JSON, `{<x>}` as one of XML, `{#x}` as one of TAP; `{comma}` is one,
-//! but for the first check.
+//! `{x}` is a fact as it is, `{"x"}` as a text of JSON, `{[x]}` as an array of its lines, `{<x>}` as a text of XML, `{#x}` as
+//! one of TAP; `{comma}` is one, but for the first check.
 
 use super::places::is_in;
-use super::report::{self, Look, PLAIN, again, details, label, subject, table, verdict};
+use super::report::{Look, PLAIN, again, details, fact_of, label, subject, table, verdict};
 use super::{Graded, Report};
 use crate::dialect::json_value::Value;
 use crate::lab::text::xml;
@@ -47,7 +47,12 @@ fn render_as(report: &Report, file: &str) -> String {
     for graded in &report.graded {
         if let Some(text) = part(graded.way) {
             n += 1;
-            out += &fill(text, &|name| fact_of(report, graded, n, name));
+            out += &fill(text, &|name| match (name, name.strip_prefix("brief-of-")) {
+                (_, Some(most)) => brief(report, graded, most.parse().unwrap_or(0)),
+                ("n", _) => n.to_string(),
+                ("comma", _) => if n > 1 { "," } else { "" }.to_owned(),
+                _ => fact_of(report, graded, name, PLAIN) + &fact(report, name),
+            });
         }
     }
     out + &of_report("end")
@@ -69,7 +74,7 @@ fn fill(text: &str, fact: &dyn Fn(&str) -> String) -> String {
 }
 
 fn written(place: &str, fact: &dyn Fn(&str) -> String) -> Option<String> {
-    let name = place.trim_matches(['"', '<', '>', '#']);
+    let name = place.trim_matches(['"', '<', '>', '#', '[', ']']);
     let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if name.is_empty() || !name.bytes().all(is_name) {
         return None;
@@ -77,6 +82,7 @@ fn written(place: &str, fact: &dyn Fn(&str) -> String) -> Option<String> {
     Some(match place.chars().next()? {
         '"' => Value::text(&fact(name)).to_string(),
         '<' => fact(name).split('\n').map(xml).collect::<Vec<_>>().join("\n"),
+        '[' => Value::Array(fact(name).lines().map(Value::text).collect()).to_string(),
         // It begins a directive.
         '#' => fact(name).replace('#', "\\#"),
         _ => fact(name),
@@ -103,27 +109,6 @@ fn fact(report: &Report, name: &str) -> String {
         "failures" => ended("failed stopped no-time left-out").to_string(),
         "skipped" => ended("skipped needs").to_string(),
         _ => String::new(),
-    }
-}
-
-/// A fact about a check, the one of this number; or about the report.
-fn fact_of(report: &Report, graded: &Graded, n: usize, name: &str) -> String {
-    let check = graded.check;
-    if let Some(most) = name.strip_prefix("brief-of-") {
-        return brief(report, graded, most.parse().unwrap_or(0));
-    }
-    match name {
-        "n" => n.to_string(),
-        "comma" => if n > 1 { "," } else { "" }.to_owned(),
-        "group" => check.group().to_owned(),
-        "duty" => if check.must { "must" } else { "should" }.to_owned(),
-        "status" => graded.way.to_owned(),
-        "score" => graded.score().to_string(),
-        "seconds" => format!("{:.3}", graded.time.as_secs_f64()),
-        "details" => details(report, graded, PLAIN),
-        "log" => Value::Array(details(report, graded, PLAIN).lines().map(Value::text).collect())
-            .to_string(),
-        _ => report::fact_of(report, graded, name, PLAIN) + &fact(report, name),
     }
 }
 

@@ -21,7 +21,6 @@ pub mod client;
 mod conversation;
 pub mod formats;
 mod hint;
-mod lists;
 mod peer;
 mod places;
 mod player;
@@ -34,8 +33,6 @@ pub mod suite;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::client::connection::reach;
@@ -249,7 +246,7 @@ pub fn run(mut options: Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg
     let mut run = Run {
         ours: checks(options.dialect, false).first().cloned().unwrap_or_default(),
         address,
-        came: Arc::default(),
+        came: 0,
         launched,
         deadline: Instant::now() + TOTAL,
         stopped: None,
@@ -281,7 +278,7 @@ struct Run {
     ours: Check,
     address: SocketAddr,
     /// How many bytes have come.
-    came: Arc<AtomicU64>,
+    came: u64,
     /// The server, if it was started here.
     launched: Option<Launched>,
     /// The end of the run. The starts of a program that ends again and again do not count.
@@ -343,7 +340,7 @@ impl Run {
         let parent = self.options.flags.root.as_ref().and_then(|root| root.parent());
         let parent = parent.map(|it| it.as_os_str().as_encoded_bytes().to_vec());
         places.known.extend(parent.map(|it| ("parent".to_owned(), it)));
-        let record = Record::new(&self.came, deadline, false);
+        let record = Record::new(self.came, deadline, false);
         Trial { run: self, record, places, found: Found::default() }
     }
 
@@ -352,18 +349,19 @@ impl Run {
         if let Some(launched) = &self.launched {
             launched.process.forget();
         }
-        let mut trial = self.trial(check.times("patience"), check.id);
+        let mut trial = self.trial(check.number("patience").unwrap_or(1), check.id);
         let before = check.is("watched").then(|| self.usage()).flatten();
-        let outcome = trial.play(check).and_then(|()| self.must_take_little(before, &trial));
+        let outcome = trial.play(check).and_then(|()| self.must_take_little(check, before, &trial));
         // Closes the connections, which is a step, too.
         trial.found = Found::default();
-        let rungs = trial.record.take_rungs();
+        let mut state = trial.record.state();
+        let (rungs, came) = (std::mem::take(&mut state.rungs), state.came);
+        drop(state);
         drop(trial);
-        let has_ended = self.launched.as_mut().is_some_and(|it| match outcome {
-            Ok(()) => it.process.ended().is_some(),
-            // The end of a connection comes before that of the program.
-            Err(_) => it.process.wait(MOMENT).is_some(),
-        });
+        self.came = came;
+        // The end of a connection comes before that of the program.
+        let moment = if outcome.is_ok() { Duration::ZERO } else { MOMENT };
+        let has_ended = self.launched.as_mut().is_some_and(|it| it.process.wait(moment).is_some());
         if outcome.is_ok() && !check.is("hostile") && !has_ended {
             return Graded::run(check, start, outcome, rungs);
         }
@@ -407,7 +405,7 @@ impl Run {
     fn find_root(&mut self) -> Result<(), Msg> {
         let Some(root) = self.options.flags.root.clone() else { return Ok(()) };
         let mut trial = self.trial(1, "root");
-        let put = self.ours.of_line("put {name} = probe");
+        let put = self.ours.of_lines("put {name} = probe");
         // These cannot say whether it was stored.
         let can_say = ![Dialect::Filesaver, Dialect::Count].contains(&self.options.dialect);
         let is_stored = can_say && trial.perform(&put).is_ok();
@@ -430,19 +428,23 @@ impl Run {
     }
 
     /// Whether the server has given back what it took for a check, some time after that.
-    fn must_take_little(&self, before: Option<Usage>, trial: &Trial<'_>) -> Done {
+    fn must_take_little(&self, check: &Check, before: Option<Usage>, trial: &Trial<'_>) -> Done {
         let Some(before) = before else { return Ok(()) };
-        let sent = trial.record.flooded.load(Ordering::SeqCst);
+        let sent = trial.record.state().flooded;
+        let most = check.number("peak");
         let mut much = Msg::default();
         let is_little = soon(self.options.time.min(GIVEN_BACK), || {
             let now = self.usage().unwrap_or_default();
             let files = now.files.saturating_sub(before.files);
             let threads = now.threads.saturating_sub(before.threads);
-            let memory = now.memory.saturating_sub(before.memory) / 1024;
+            let memory = match most {
+                Some(_) => now.peak.saturating_sub(before.peak) / 1024,
+                None => now.memory.saturating_sub(before.memory) / 1024,
+            };
             much = came("much", &[&files, &threads, &memory]);
             // One that is slow may not have taken much of a file yet. What it has taken, it must not hold.
             let holds_it = memory >= SOME && memory * 4 >= sent * 3 && sent > 0;
-            files <= FEW && threads <= FEW && memory <= LITTLE && !holds_it
+            files <= FEW && threads <= FEW && memory <= most.unwrap_or(LITTLE) && !holds_it
         });
         trial.must(is_little, expected("little", &[]), much)
     }
@@ -450,8 +452,8 @@ impl Run {
     /// Whether the server answers. A wrong answer is one too: the checks say what is wrong with it.
     fn probe(&self) -> Done {
         let mut trial = self.trial(1, "probe");
-        let outcome = trial.perform(&self.ours.of_line("probe"));
-        match trial.record.take_rungs().iter().any(|step| matches!(step.what, What::Got(_))) {
+        let outcome = trial.perform(&self.ours.of_lines("probe"));
+        match trial.record.state().rungs.iter().any(|step| matches!(step.what, What::Got(_))) {
             true => Ok(()),
             false => outcome,
         }

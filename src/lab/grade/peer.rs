@@ -5,7 +5,6 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,14 +16,11 @@ use crate::wire::stream::is_silence;
 /// The longest line, and the most that is kept of what comes up to the end of a connection.
 const MOST: usize = 4 << 20;
 
-/// After this many milliseconds the other side has most probably read what was sent.
-const APART: u64 = 15;
-
 /// How often a wait looks whether the check is over.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The words of a conversation that are about one connection alone.
-pub(super) const WORDS: &str = "half-close apart quiet seconds any drain flood end ends";
+pub(super) const WORDS: &str = "half-close quiet seconds any drain flood end ends";
 
 /// What a step of a check returns.
 pub(super) type Done<T = ()> = Result<T, Box<Fail>>;
@@ -100,7 +96,6 @@ impl Peer {
         let number = number_in(argument);
         match word {
             "half-close" => self.half_close(),
-            "apart" => self.pause(APART),
             "quiet" => self.is_quiet(number_in(argument).unwrap_or(0))?,
             "any" => {
                 self.take(number.unwrap_or(1))?;
@@ -151,7 +146,7 @@ impl Peer {
             (&self.stream).write_all(&zeros).is_ok()
         };
         let sent = (0..megabytes).take_while(is_sent).count();
-        self.record.flooded.fetch_add(sent as u64, Ordering::SeqCst);
+        self.record.state().flooded += sent as u64;
         if sent > 0 {
             self.note(What::Sent(zeros));
         }
@@ -294,7 +289,7 @@ impl Peer {
 
     /// Reads once. False if the stream has ended, the time is over, or the server has sent too much.
     pub(super) fn read(&mut self) -> bool {
-        let is_too_much = self.record.came.load(Ordering::SeqCst) > super::MOST;
+        let is_too_much = self.record.state().came > super::MOST;
         self.end.is_none() && !is_too_much && self.read_for(self.record.left())
     }
 
@@ -311,33 +306,28 @@ impl Peer {
             let left = until.saturating_duration_since(Instant::now());
             let time = left.min(LOOK).max(Duration::from_millis(1));
             let _ = self.stream.set_read_timeout(Some(time));
-            match self.receive(&mut buffer) {
-                Ok(0) => {
-                    // A reset is told once, and the write was told it.
-                    self.end = Some(if self.is_broken { RESET } else { CLOSE });
-                    self.note(What::End);
-                    return false;
-                }
+            let is_over = left.is_zero() || self.record.is_over();
+            let (end, what) = match self.receive(&mut buffer) {
+                // A reset is told once, and the write was told it.
+                Ok(0) => (Some(if self.is_broken { RESET } else { CLOSE }), What::End),
                 Ok(count) => {
                     if !self.record.is_server {
-                        self.record.came.fetch_add(count as u64, Ordering::SeqCst);
+                        self.record.state().came += count as u64;
                     }
                     let came = buffer.get(..count).unwrap_or_default();
                     self.held.extend_from_slice(came);
                     self.note(What::Got(came.to_vec()));
                     return true;
                 }
-                Err(error) if is_silence(&error) && (left.is_zero() || self.record.is_over()) => {
-                    self.note(What::Silence);
-                    return false;
+                Err(error) if is_silence(&error) && is_over => (None, What::Silence),
+                Err(error) if is_silence(&error) || error.kind() == ErrorKind::Interrupted => {
+                    continue;
                 }
-                Err(error) if is_silence(&error) || error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => {
-                    self.end = Some(RESET);
-                    self.note(What::Reset);
-                    return false;
-                }
-            }
+                Err(_) => (Some(RESET), What::Reset),
+            };
+            self.end = end;
+            self.note(what);
+            return false;
         }
     }
 
@@ -410,7 +400,7 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let program = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
-        let record = Record::new(&Arc::default(), deadline, is_client);
+        let record = Record::new(0, deadline, is_client);
         (program, Peer::new(listener.accept().unwrap().0, &record))
     }
 
@@ -450,8 +440,8 @@ mod tests {
     fn a_server_that_sends_without_end_is_read_no_further() {
         let (mut server, mut peer) = graded(false);
         server.write_all(b"ok").unwrap();
-        assert!(peer.read() && peer.record.came.load(Ordering::SeqCst) > 0);
-        peer.record.came.store(super::super::MOST + 1, Ordering::SeqCst);
+        assert!(peer.read() && peer.record.state().came > 0);
+        peer.record.state().came = super::super::MOST + 1;
         server.write_all(b"more").unwrap();
         assert!(!peer.read());
     }

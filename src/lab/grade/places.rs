@@ -9,11 +9,11 @@
 //! | `{head N}`, `{rest N}`, `{sum N}` | the first N of these bytes, the others, the SHA-256 of the first |
 //! | `{letters N}`, `{number N-M}` | random letters; a random number |
 //! | `{name}`, `{name2}` … | a name of the grader's own |
-//! | `{word}` | letters that are different in each run |
+//! | `{word}`, `{word N}` | 8 or N letters that are different in each run, and not the bytes |
 //! | `{n}` | the number of the turn in a `repeat` |
-//! | `{1}`, `{2}`, `{length}`, `{type}`, `{text}` | what follows the word of a phrase; the bytes of `{1}`, its extension, it as JSON |
+//! | `{length NAME}`, `{type NAME}`, `{text NAME}` | how many bytes NAME has, its extension, it as JSON |
 //! | `{outside}` | the path of what was made outside the folder |
-//! | `{stored}`, `{stored2}` …, `{id}`, `{id NAME}` | what stood there when the server said it; the id of the record of `{1}`, of NAME |
+//! | `{stored}`, `{stored2}` …, `{id NAME}` | what stood there when the server said it; the id of the record of NAME |
 //!
 //! A `{` before anything but a letter or a digit stands for itself: JSON has such ones. The same place is filled with the
 //! same bytes in the whole check. What the server says may also have one of these:
@@ -24,7 +24,7 @@
 //! | `{line}`, `{no-path}` | anything up to the end of the line; the same without a path of the machine |
 //! | `{number}` | a number, which is noted |
 //! | `{stored}` | anything up to the end of the line, which is noted |
-//! | `{new}`, `{record}` | the record of the file `{1}`, which is noted; the noted one |
+//! | `{new NAME}`, `{record NAME}` | the record of the file NAME, which is noted; the noted one |
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,6 @@ pub(super) struct Places {
     /// How the names of this check begin.
     pub(super) prefix: String,
     pub(super) content: Vec<u8>,
-    pub(super) arguments: Vec<Vec<u8>>,
     /// What the server has said, or the player has made.
     pub(super) known: BTreeMap<String, Vec<u8>>,
     /// The last record of each file.
@@ -93,7 +92,7 @@ impl Places {
                 match self.place(inside) {
                     Some(filled) => bytes.extend(filled),
                     None if hole.is_none() && is_hole(inside) => {
-                        hole = Some((bytes.len(), String::from_utf8(self.fill(inside)?).ok()?));
+                        hole = Some((bytes.len(), self.text(inside)?));
                     }
                     None => return None,
                 }
@@ -134,62 +133,58 @@ impl Places {
             ("head", _) => return Some(self.cut(rest)?.0),
             ("rest", _) => return Some(self.cut(rest)?.1),
             ("h" | "i" | "f", number) if !number.is_empty() => {
-                let number = String::from_utf8(self.fill(number)?).ok()?;
+                let number = self.text(number)?;
                 return Some(match word {
                     "h" => number.parse::<i16>().ok()?.to_le_bytes().to_vec(),
                     "i" => number.parse::<i32>().ok()?.to_le_bytes().to_vec(),
                     _ => number.parse::<f32>().ok()?.to_le_bytes().to_vec(),
                 });
             }
-            // A copy, so that the next one is the same.
-            ("word", _) => return text(letters(&self.random, 8)),
-            ("letters", _) => {
-                let count = self.in_range(rest).filter(|count| *count <= MOST)?;
-                self.content = letters(&self.salted(word), count).into_bytes();
+            ("letters" | "word", _) => {
+                let count = self.in_range(if rest.is_empty() { "8" } else { rest });
+                let letters = letters(&self.salted("letters"), count.filter(|it| *it <= MOST)?);
+                if word == "word" {
+                    return text(letters);
+                }
+                self.content = letters.into_bytes();
             }
             ("number", _) if !rest.is_empty() => return text(self.in_range(rest)?.to_string()),
             (name, "") if name.starts_with("name") => {
                 return text(format!("{}-{}", self.prefix, letters(&self.salted(name), 8)));
             }
-            ("length", _) => return text(self.arguments.first()?.len().to_string()),
-            ("type", _) => return text(extension(&self.argument()).to_owned()),
-            ("text", _) => return text(Value::text(&self.argument()).to_string()),
+            ("length", _) => return text(self.fill(rest)?.len().to_string()),
+            ("type", _) => return text(extension(&self.text(rest)?).to_owned()),
+            ("text", _) => return text(Value::text(&self.text(rest)?).to_string()),
             ("id", _) => {
-                let name = self.fill(rest)?;
-                let name = if name.is_empty() { self.arguments.last()? } else { &name };
-                let record = self.records.get(name)?;
+                let record = self.fill(rest).and_then(|name| self.records.get(&name))?;
                 return text(record.get("id")?.to_string());
             }
-            (word, _) => {
-                let argument = word.parse().ok().and_then(|n: usize| self.arguments.get(n - 1));
-                return argument.or(self.known.get(word)).cloned();
-            }
+            (word, _) => return self.known.get(word).cloned(),
         }
         Some(self.content.clone())
     }
 
     /// The first bytes of the content, as many as this says or all, and the others.
     fn cut(&mut self, count: &str) -> Option<(Vec<u8>, Vec<u8>)> {
-        let count = String::from_utf8(self.fill(count)?).ok()?;
+        let count = self.text(count)?;
         let at = if count.is_empty() { self.content.len() } else { count.parse().ok()? };
         self.content.split_at_checked(at).map(|(head, rest)| (head.to_vec(), rest.to_vec()))
     }
 
-    /// What follows the word of a phrase, as text.
-    pub(super) fn argument(&self) -> String {
-        let first = self.arguments.first().map(Vec::as_slice).unwrap_or_default();
-        String::from_utf8_lossy(first).into_owned()
+    /// The same as `fill`, where it is a text.
+    fn text(&mut self, text: &str) -> Option<String> {
+        String::from_utf8(self.fill(text)?).ok()
     }
 
     /// What the server says in place of a hole. `None`: it may not be there.
     pub(super) fn note(&mut self, hole: &str, said: &str) -> Option<()> {
-        let (word, codes) = hole.split_once(' ').unwrap_or((hole, ""));
+        let (word, rest) = hole.split_once(' ').unwrap_or((hole, ""));
         let is = |is: bool| is.then_some(());
         match word {
             "code" => {
                 let code = said.split(' ').next().unwrap_or_default();
                 let is_code = || Code::from_word(code).is_some();
-                is(if codes.is_empty() { is_code() } else { is_in(codes, code) })
+                is(if rest.is_empty() { is_code() } else { is_in(rest, code) })
             }
             "line" => Some(()),
             "no-path" => {
@@ -201,7 +196,7 @@ impl Places {
                 let record = Value::parse(said.as_bytes())?;
                 let id = record.get("id")?.as_text()?.to_owned();
                 let name = record.get("nama_file")?.as_text()?.to_owned();
-                let is_it = name.as_bytes() == self.arguments.last()?
+                let is_it = name == rest
                     && record.get("size")?.as_u64()? == self.content.len() as u64
                     && record.get("type")?.as_text()? == extension(&name);
                 is(is_it && !id.is_empty())?;
@@ -209,9 +204,7 @@ impl Places {
                 self.records.insert(name.into_bytes(), record);
                 Some(())
             }
-            "record" => {
-                is(self.records.get(self.arguments.last()?)? == &Value::parse(said.as_bytes())?)
-            }
+            "record" => is(self.records.get(rest.as_bytes())? == &Value::parse(said.as_bytes())?),
             _ => {
                 let is_number = !said.is_empty() && said.bytes().all(|it| it.is_ascii_digit());
                 is(word != NUMBER || is_number)?;
@@ -223,15 +216,14 @@ impl Places {
 
     /// What may stand in place of a hole, for a report.
     pub(super) fn form(&self, hole: &str) -> String {
-        let (word, codes) = hole.split_once(' ').unwrap_or((hole, "CODE"));
-        let name = self.arguments.last().map(|it| String::from_utf8_lossy(it)).unwrap_or_default();
+        let (word, rest) = hole.split_once(' ').unwrap_or((hole, "CODE"));
         match word {
-            "code" => format!("{} MESSAGE", codes.replace(' ', "|")),
+            "code" => format!("{} MESSAGE", rest.replace(' ', "|")),
             "new" | "record" => format!(
                 "{{\"id\":\"…\",\"nama_file\":{},\"size\":{},\"type\":\"{}\"}}",
-                Value::text(&name),
+                Value::text(rest),
                 self.content.len(),
-                extension(&name)
+                extension(rest)
             ),
             NUMBER => "N".to_owned(),
             "line" | "no-path" => "…".to_owned(),
@@ -241,7 +233,7 @@ impl Places {
 
     /// Notes something that is right, where no server says anything.
     pub(super) fn note_anything(&mut self, hole: &str) {
-        let said = if hole == "new" { self.form(hole) } else { "1".to_owned() };
+        let said = if hole.starts_with("new ") { self.form(hole) } else { "1".to_owned() };
         let _ = self.note(hole, &said);
     }
 

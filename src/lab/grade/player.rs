@@ -8,7 +8,7 @@
 //! | `on N` | the connection that is called N; the first is `1` |
 //! | `close`, `reset`, `half-close` | the connection is left, broken, ended in our direction |
 //! | `slice N`, `slice off` | what is sent has pieces of N bytes from here on |
-//! | `apart`, `sleep N` | waits until the other side has most probably read; waits N ms |
+//! | `sleep N` | waits N ms |
 //! | `silence` | waits as long as ends a word |
 //! | `quiet N` | nothing comes for N ms |
 //! | `any N`, `any`, `drain` | N bytes, whatever they are; what has come, one at least; all there is up to the end |
@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::conversation::{Check, Step, Then, number_in};
+use super::conversation::{Check, Step, Then, Word, number_in};
 use super::peer::{self, Done, Peer};
 use super::places::{Places, is_in};
 use super::seen::{Fail, fail};
@@ -43,7 +43,7 @@ pub(super) fn is_known(words: &str, word: &str, argument: &str) -> bool {
 }
 
 /// Those of every conversation, and those of the table above that are not about one connection alone.
-const WORDS: &str = "> >| < <| repeat again send done open on close reset slice sleep silence if unless silent stop";
+const WORDS: &str = "> >| < <| let repeat again send done open on close reset slice sleep silence if unless silent stop";
 
 /// The verdict if it is not whom the conversation is played with that is wrong, but the other program.
 pub(super) const OTHER: &str = "other";
@@ -62,13 +62,7 @@ pub(super) trait Stage {
     }
 
     /// A word that is not one of those above.
-    fn word(
-        &mut self,
-        player: &mut Player,
-        places: &mut Places,
-        word: &'static str,
-        argument: &[u8],
-    ) -> Done<Then>;
+    fn word(&mut self, player: &mut Player, places: &mut Places, word: Word<'_>) -> Done<Then>;
 }
 
 /// How far a conversation is.
@@ -141,7 +135,7 @@ impl Player {
             }
             Step::Word(word, argument) => {
                 self.send(stage)?;
-                return self.word(stage, places, word, &argument);
+                return self.word(stage, places, (word, &argument));
             }
         }
         Ok(Then::GoOn)
@@ -181,13 +175,8 @@ impl Player {
         self.peers.get_mut(&self.on).map_or_else(|| Ok(T::default()), what)
     }
 
-    fn word(
-        &mut self,
-        stage: &mut dyn Stage,
-        places: &mut Places,
-        word: &'static str,
-        argument: &[u8],
-    ) -> Done<Then> {
+    fn word(&mut self, stage: &mut dyn Stage, places: &mut Places, of: Word<'_>) -> Done<Then> {
+        let (word, argument) = of;
         let number = number_in(argument);
         let time = number.unwrap_or(0) as u64;
         match word {
@@ -217,7 +206,7 @@ impl Player {
             "send" => {}
             "stop" => return Ok(Then::Stop),
             word if is_in(peer::WORDS, word) => self.with(stage, |p| p.obey(word, argument))?,
-            word => return stage.word(self, places, word, argument),
+            _ => return stage.word(self, places, of),
         }
         Ok(Then::GoOn)
     }

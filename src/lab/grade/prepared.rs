@@ -17,7 +17,8 @@ impl Prepared {
     /// some systems demand a right.
     pub(super) fn new(what: &str, root: &Path) -> Option<Prepared> {
         let (kind, name) = what.split_once(' ')?;
-        let (size, name) = if kind == "sparse" { name.split_once(' ')? } else { ("", name) };
+        let has_more = ["sparse", "twin"].contains(&kind);
+        let (more, name) = if has_more { name.split_once(' ')? } else { ("", name) };
         let inside = root.join(if kind == "no-text" { no_text(name)? } else { name.into() });
         let prepared = Prepared { inside, outside: root.with_file_name(name) };
         let Prepared { inside, outside } = &prepared;
@@ -35,7 +36,8 @@ impl Prepared {
                 // Wine says that it has made a link when it has not.
                 made.and_then(|()| fs::read_link(inside).map(drop))
             }
-            "sparse" => fs::File::create(inside).ok()?.set_len(size.parse().ok()?),
+            "twin" => fs::hard_link(root.join(more), inside),
+            "sparse" => fs::File::create(inside).ok()?.set_len(more.parse().ok()?),
             _ => fs::write(inside, SECRET),
         }
         .ok()?;

@@ -10,14 +10,10 @@ use super::report::{Look, PLAIN, SERVER, bar, duty, screen, subject};
 use super::suite::{checks, of_file};
 use super::{Check, Graded, Options, TIME, client, run};
 use crate::client::terminal::Terminal;
+use crate::client::ui::say;
 use crate::lab::line::CommandLine;
 use crate::lab::text::said;
-use crate::lang::{Lang, Msg};
-
-/// A line beside the report.
-fn note(line: &Msg, lang: Lang) {
-    let _ = io::stderr().write_all((line.say(lang) + "\n").as_bytes());
-}
+use crate::lang::Msg;
 
 /// Runs the checks and prints the report. The status is 0 if every `must` passed, 1 if one failed, and 2 if
 /// nothing could be run.
@@ -63,14 +59,14 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
     }
     if flags.run.as_ref().is_some_and(|command| !command.contains("{port}")) {
         let port = config.dialect.port();
-        note(&said("before port", &[&port]), config.lang);
+        say(&said("before port", &[&port]), config.lang);
     }
     if !config.quiet {
         // A program that is started here has a folder of its own.
         let (flag, subject) = subject(&options);
         let name = if flag == SERVER { "run-elsewhere" } else { "run" };
         let s = if wanted.len() == 1 { "" } else { "s" };
-        note(&said(&format!("before {name}"), &[&subject, &wanted.len(), &s]), config.lang);
+        say(&said(&format!("before {name}"), &[&subject, &wanted.len(), &s]), config.lang);
     }
     let Terminal { out, colour, columns, .. } = Terminal::look();
     let is_seen = output.is_none() && out;

@@ -180,6 +180,13 @@ pub(super) fn fact_of(report: &Report, graded: &Graded, name: &str, look: Look) 
             check.mistake(lang).to_owned()
         }
         ("by-hand", Some(failure)) => by_hand(report, graded, failure),
+        // These are for other programs alone.
+        ("group", _) => check.group().to_owned(),
+        ("duty", _) => duty(check, Lang::En).to_owned(),
+        ("status", _) => graded.way.to_owned(),
+        ("score", _) => graded.score().to_string(),
+        ("seconds", _) => format!("{:.3}", graded.time.as_secs_f64()),
+        ("details", _) => details(report, graded, look),
         _ => String::new(),
     }
 }

@@ -2,8 +2,7 @@
 //! too: how long they may wait, and where the steps are noted.
 
 use std::fmt::Display;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::error::lock;
@@ -74,37 +73,40 @@ pub(super) struct Record {
     pub(super) deadline: Instant,
     /// The other side is a client.
     pub(super) is_server: bool,
+    state: Mutex<State>,
+}
+
+/// What changes in a check.
+#[derive(Default)]
+pub(super) struct State {
+    /// When something happened last, after the start.
+    active: Duration,
     /// How many bytes have come in the run, where that is limited.
-    pub(super) came: Arc<AtomicU64>,
-    /// When something happened last.
-    active: Mutex<Instant>,
-    rungs: Mutex<Vec<Rung>>,
+    pub(super) came: u64,
+    pub(super) rungs: Vec<Rung>,
     /// How many MiB of a large file were sent.
-    pub(super) flooded: AtomicU64,
-    connections: AtomicU64,
+    pub(super) flooded: u64,
+    pub(super) connections: u64,
+    /// When the conversation with a client was at its end, and whether all was right.
+    pub(super) played: Option<(Instant, bool)>,
     /// When the check ended. Since then only what has been sent before is read.
-    ended: Mutex<Option<Instant>>,
+    pub(super) ended: Option<Instant>,
 }
 
 impl Record {
-    pub(super) fn new(came: &Arc<AtomicU64>, deadline: Instant, is_server: bool) -> Arc<Record> {
-        let (start, came) = (Instant::now(), Arc::clone(came));
-        Arc::new(Record {
-            start,
-            deadline,
-            is_server,
-            came,
-            active: Mutex::new(start),
-            rungs: Mutex::default(),
-            flooded: AtomicU64::new(0),
-            connections: AtomicU64::new(0),
-            ended: Mutex::default(),
-        })
+    /// Of a check that begins when this many bytes have come.
+    pub(super) fn new(came: u64, deadline: Instant, is_server: bool) -> Arc<Record> {
+        let state = Mutex::new(State { came, ..State::default() });
+        Arc::new(Record { start: Instant::now(), deadline, is_server, state })
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
     }
 
     pub(super) fn note(&self, connection: u64, what: What) {
         self.touch();
-        let mut rungs = lock(&self.rungs);
+        let rungs = &mut self.state().rungs;
         // What a client sends in pieces of a payload is one step: it may be a lot.
         if self.is_server
             && let (What::Got(more), Some(Rung { connection: last, what: What::Got(got), .. })) =
@@ -121,41 +123,34 @@ impl Record {
     }
 
     pub(super) fn left(&self) -> Duration {
-        let deadline = lock(&self.ended).map_or(self.deadline, |ended| ended + REST);
+        let deadline = self.state().ended.map_or(self.deadline, |ended| ended + REST);
         deadline.saturating_duration_since(Instant::now())
     }
 
     /// How long nothing has happened.
     pub(super) fn idle(&self) -> Duration {
-        lock(&self.active).elapsed()
+        self.start.elapsed().saturating_sub(self.state().active)
     }
 
     /// Something has happened.
     pub(super) fn touch(&self) {
-        *lock(&self.active) = Instant::now();
+        self.state().active = self.start.elapsed();
     }
 
-    pub(super) fn end(&self) {
-        *lock(&self.ended) = Some(Instant::now());
+    /// When the conversation with a client has failed.
+    pub(super) fn failed(&self) -> Option<Instant> {
+        self.state().played.filter(|(_, is_right)| !is_right).map(|(when, _)| when)
     }
 
     pub(super) fn is_over(&self) -> bool {
-        lock(&self.ended).is_some()
+        self.state().ended.is_some()
     }
 
-    /// How many connections there were.
-    pub(super) fn connections(&self) -> u64 {
-        self.connections.load(Ordering::SeqCst)
-    }
-
-    /// The number of a new one.
+    /// The number of a new connection.
     pub(super) fn opened(&self) -> u64 {
-        self.connections.fetch_add(1, Ordering::SeqCst) + 1
-    }
-
-    /// The steps.
-    pub(super) fn take_rungs(&self) -> Vec<Rung> {
-        std::mem::take(&mut lock(&self.rungs))
+        let mut state = self.state();
+        state.connections += 1;
+        state.connections
     }
 }
 

@@ -9,7 +9,7 @@
 //! | `whole` | if it is read 16 bytes at a time, the last read brings more than its LF |
 //! | `no-more` | it has nothing that the list before has not |
 //! | `differ` | the ids of all records differ |
-//! | `made KIND NAME` | the name has `{name}` in it; in or beside the server's folder there is a `file`, `folder`, `folder-with-a-file`, `link`, `linked-folder`, `outside`, `no-text` or `sparse SIZE` |
+//! | `made KIND NAME` | the name has `{name}` in it; in or beside the server's folder there is a `file`, `folder`, `folder-with-a-file`, `link`, `linked-folder`, `outside`, `no-text`, `sparse SIZE` or `twin OTHER`, which is another name of that file |
 //! | `stored NAME = BYTES`, `clean NAME` | in the folder is this; beside it nothing of this name |
 //! | `noted`, `unchanged`, `unchanged visible` | the files in the folder are noted; a second later at most there are no others; none that is visible |
 //! | `lap`, `prompt N` | the time since the last one is noted; most times are at most N ms longer than the shortest one |
@@ -23,19 +23,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Run;
-use super::conversation::{Check, Then, number_in};
-use super::lists::{Entry, List};
+use super::conversation::{Check, Then, Word, number_in};
 use super::peer::{Done, Peer};
 use super::places::Places;
 use super::player::{Player, Stage, shown};
 use super::prepared::{Prepared, files_in};
 use super::seen::{Fail, Record, a_line, came, expected, fail, same};
+use crate::dialect::json_value::Value;
+use crate::dialect::{Dialect, digits};
 use crate::lab::lecture::trace::Side;
 use crate::lab::process::soon;
 use crate::lang::{Msg, printable};
 
 /// The words of a conversation with a server.
 pub(super) const WORDS: &str = "enough list has lacks counts totals sorted whole no-more differ made stored clean noted unchanged lap prompt";
+
+/// The longest name in a list of `struct`.
+const NAME: usize = 4096;
 
 /// How long files of failed uploads may stay.
 const LEFT: Duration = Duration::from_secs(1);
@@ -67,7 +71,7 @@ impl Trial<'_> {
     /// Plays a check, as often as it may be tried. What is told is the first failure.
     pub(super) fn play(&mut self, check: &Check) -> Done {
         let outcome = self.perform(check);
-        let mut more = 1..check.times("tries");
+        let mut more = 1..check.number("tries").unwrap_or(1);
         let is_right = |_| !self.record.left().is_zero() && self.perform(check).is_ok();
         if outcome.is_ok() || more.any(is_right) { Ok(()) } else { outcome }
     }
@@ -85,7 +89,7 @@ impl Trial<'_> {
 
     /// Removes the files of the grader that the server lists; what remains, from its folder.
     pub(super) fn sweep(&mut self) -> Done {
-        let (remove, prefix) = (self.run.ours.of_line("remove {own}"), self.places.prefix.clone());
+        let (remove, prefix) = (self.run.ours.of_lines("remove {own}"), self.places.prefix.clone());
         let is_own = |name: &str| name.contains(&prefix);
         let list = List::read(&mut self.connect()?, self.run.options.dialect, "")?;
         for (name, _) in list.entries.into_iter().filter(|(name, _)| is_own(name)) {
@@ -118,7 +122,7 @@ impl Trial<'_> {
     pub(super) fn must(&self, is_right: bool, expected: Msg, came: Msg) -> Done {
         match is_right {
             true => Ok(()),
-            false => Err(fail(expected, came, self.record.connections())),
+            false => Err(fail(expected, came, self.record.state().connections)),
         }
     }
 }
@@ -128,13 +132,8 @@ impl Stage for Trial<'_> {
         self.connect().map(Some)
     }
 
-    fn word(
-        &mut self,
-        player: &mut Player,
-        places: &mut Places,
-        word: &'static str,
-        argument: &[u8],
-    ) -> Done<Then> {
+    fn word(&mut self, player: &mut Player, places: &mut Places, of: Word<'_>) -> Done<Then> {
+        let (word, argument) = of;
         match word {
             "enough" => {
                 let half = (self.record.deadline - self.record.start) / 2;
@@ -265,4 +264,91 @@ impl Trial<'_> {
             }
         }
     }
+}
+
+/// A name, and the size of a file. A folder has none.
+type Entry = (String, Option<u64>);
+
+/// What a server says that it has.
+#[derive(Default)]
+struct List {
+    /// How many entries it announces.
+    count: Option<u64>,
+    entries: Vec<Entry>,
+    /// The sum of the sizes that it tells.
+    total: Option<u64>,
+    /// The records of `json`.
+    records: Vec<Value>,
+    /// How many bytes all of that has, in `json`.
+    length: usize,
+}
+
+impl List {
+    /// Asks for the list of a folder; without a name, for that of the server's.
+    fn read(p: &mut Peer, dialect: Dialect, folder: &str) -> Done<List> {
+        match dialect {
+            Dialect::Text => text_list(p.send(format!("ls {folder}").trim_end().to_owned() + "\n")),
+            Dialect::Struct => struct_list(p),
+            Dialect::Json => json_list(p),
+            Dialect::Filesaver | Dialect::Count => Ok(List::default()),
+        }
+    }
+}
+
+/// The name in a line of a list of `text`, and the size of a file.
+fn entry(line: &str) -> Option<Entry> {
+    if let Some(name) = line.strip_prefix("dir - ") {
+        return Some((name.to_owned(), None));
+    }
+    let (size, name) = line.strip_prefix("file ")?.split_once(' ')?;
+    Some((name.to_owned(), Some(digits(size.as_bytes())?)))
+}
+
+/// Up to its `total`: whether the count is right is a check of its own.
+fn text_list(p: &mut Peer) -> Done<List> {
+    let count = p.line_as("ok COUNT", |line| digits(line.strip_prefix("ok ")?.as_bytes()))?;
+    let mut list = List { count: Some(count), ..List::default() };
+    while list.total.is_none() {
+        p.line_as("file SIZE NAME / dir - NAME / total BYTES", |line| {
+            match line.strip_prefix("total ") {
+                Some(total) => list.total = Some(digits(total.as_bytes())?),
+                None => list.entries.push(entry(line)?),
+            }
+            Some(())
+        })?;
+    }
+    Ok(list)
+}
+
+fn struct_list(p: &mut Peer) -> Done<List> {
+    let int =
+        |p: &mut Peer| -> Done<i32> { Ok(p.take(4)?.try_into().map_or(-1, i32::from_le_bytes)) };
+    p.send("ls");
+    let (mut list, mut sum) = (List::default(), 0_i64);
+    for _ in 0..int(p)? {
+        let length = usize::try_from(int(p)?).unwrap_or(0).min(NAME);
+        let name = String::from_utf8_lossy(&p.take(length)?).into_owned();
+        let size = int(p)?;
+        sum += i64::from(size);
+        list.entries.push((name, u64::try_from(size).ok()));
+        p.send("1");
+    }
+    p.expect(i32::try_from(sum).unwrap_or(-1).to_le_bytes())?;
+    Ok(list)
+}
+
+fn json_list(p: &mut Peer) -> Done<List> {
+    p.send("{\"aksi\":\"list\"}\n");
+    let (records, length) =
+        p.line_as("[…] CR", |line| match Value::parse(line.strip_suffix('\r')?.as_bytes())? {
+            Value::Array(records) => Some((records, line.len() + 1)),
+            _ => None,
+        })?;
+    p.closes(false)?;
+    let entry = |record: &Value| {
+        let name = record.get("nama_file")?.as_text()?;
+        Some((name.to_owned(), record.get("size").and_then(Value::as_u64)))
+    };
+    let entries = records.iter().filter_map(entry).collect();
+    Ok(List { entries, records, length, ..List::default() })
 }

@@ -7,8 +7,7 @@ use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::process::ExitStatus;
 
 use super::drive::parts;
-use super::examiner::Acts;
-use super::request::Request;
+use super::examiner::{Acts, Request};
 use crate::dialect::Dialect;
 use crate::lab::grade::places::is_in;
 use crate::lab::grade::prepared::files_in;
@@ -21,8 +20,8 @@ pub(super) type Files = BTreeMap<String, Vec<u8>>;
 /// The exit status of a program that does not know the command.
 const UNKNOWN: i32 = 127;
 
-/// What is to be so: a word, what follows it, and the bytes of a file.
-pub(super) type Fact = (&'static str, String, Vec<u8>);
+/// A word of the conversation, such as one for what is to be so, what follows it, and the bytes of a file.
+pub(super) type Fact = (String, String, Vec<u8>);
 
 /// What was seen of a client.
 #[derive(Default)]
@@ -32,16 +31,16 @@ pub(super) struct Seen {
     pub(super) status: Option<ExitStatus>,
     /// It was ended because nothing happened.
     pub(super) hangs: bool,
-    /// The most memory in MiB.
+    /// The most memory in MiB that it has taken, and that it may take.
     pub(super) memory: u64,
+    pub(super) most: Option<u64>,
     pub(super) before: Files,
     pub(super) after: Files,
     /// What it was told, and what is to be so.
     pub(super) orders: Vec<String>,
     pub(super) facts: Vec<Fact>,
-    /// What has happened on the wire, in how many connections, step by step.
+    /// What has happened on the wire, and step by step.
     pub(super) acts: Acts,
-    pub(super) connections: u64,
     pub(super) rungs: Vec<Rung>,
     /// The path of the folder where it saves.
     pub(super) downloads: PathBuf,
@@ -58,13 +57,8 @@ const FAILURES: &str = "error|fail|lost|incomplete|reset|broke|unexpected|wrong|
     |tidak|bukan|kurang";
 
 impl Seen {
-    /// Whether it has ended, and by no mistake of its own.
-    pub(super) fn has_ended_well(&self) -> bool {
-        self.status.is_some() && !self.has_crashed()
-    }
-
     /// Whether it ended by a mistake of its own.
-    fn has_crashed(&self) -> bool {
+    pub(super) fn has_crashed(&self) -> bool {
         let by_signal = self.status.is_some() && self.code().is_none();
         by_signal || has_any(&self.printed, CRASHES) || self.printed.contains(TRACEBACK)
     }
@@ -99,7 +93,6 @@ impl Seen {
         let acts = &self.acts;
         let is_told = |it: &Request| self.orders.iter().any(|order| it.obeys(dialect, order));
         let is_unasked = |it: &&Request| !it.is_harmless() && !is_told(it) && !acts.has_heard(it);
-        let memory = self.facts.iter().find(|it| it.0 == "memory");
         let (verdict, (expected, got)) = if self.code() == Some(UNKNOWN) {
             ("not-supported", (expected("command", &[]), came("status", &[&UNKNOWN])))
         } else if self.has_crashed() {
@@ -107,8 +100,8 @@ impl Seen {
             ("crashed", (expected("no-crash", &[]), came("crash", &[&line])))
         } else if let Some(failure) = &acts.failure {
             return Err(failure.clone());
-        } else if let Some(differs) = memory.and_then(|it| self.differs(it)) {
-            ("wrong", differs)
+        } else if let Some(most) = self.most.filter(|most| self.memory > *most) {
+            ("wrong", (expected("memory", &[&most]), same(format!("{} MiB", self.memory))))
         } else if self.hangs || acts.waits_for.is_some() {
             let due = acts.waits_for.as_ref().map(|line| same(quoted(line)));
             let due = due.unwrap_or_else(|| expected("end", &[]));
@@ -120,7 +113,7 @@ impl Seen {
         } else {
             return Ok(());
         };
-        Err(Box::new(Fail { verdict, ..*fail(expected, got, self.connections) }))
+        Err(Box::new(Fail { verdict, ..*fail(expected, got, 0) }))
     }
 
     /// What came in place of the request that is due.
@@ -164,7 +157,7 @@ impl Seen {
         let of_name = || self.after.iter().filter(|(path, _)| is_it(path)).map(|(_, bytes)| bytes);
         let is_outside = |path: &str| !Path::new(path).starts_with(&self.downloads);
         let new = self.visible().find(|(path, _)| *word == "nothing" || is_outside(path));
-        let (is_so, got) = match *word {
+        let (is_so, got) = match word.as_str() {
             "saved" => {
                 let other = |found: &Vec<u8>| {
                     came("other-bytes", &[&found.len(), &first_difference(bytes, found)])
@@ -182,13 +175,9 @@ impl Seen {
                 let code = self.code().unwrap_or(-1);
                 ((text == "ok") == (code == 0), came("status", &[&code]))
             }
-            "memory" => {
-                let is_little = text.trim().parse().map_or(true, |most| self.memory <= most);
-                (is_little, same(format!("{} MiB", self.memory)))
-            }
             _ => return None,
         };
-        let right = match *word {
+        let right = match word.as_str() {
             "saved" => file(text, bytes),
             "exit" => expected(if text == "ok" { "exit-ok" } else { "exit-failed" }, &[]),
             _ => expected(word, &[&printable(text.replace('|', "\" / \"").as_bytes())]),

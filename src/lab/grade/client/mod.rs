@@ -16,7 +16,6 @@
 //! | `says A\|B`, `never TEXT` | the client prints one of these; does not print this |
 //! | `told` | the client says that something failed, or its exit status does |
 //! | `exit ok`, `exit failed` | its exit status |
-//! | `memory N` | it takes at most N MiB |
 //! | `input ends` | its input ends without `byebye` |
 //!
 //! What the client asks for besides is answered rightly by our own server, and may change nothing.
@@ -25,7 +24,6 @@ mod drive;
 mod examiner;
 mod judge;
 pub mod pair;
-mod request;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -163,7 +161,7 @@ impl<'f> Client<'f> {
             true => &MANNERS[..1],
             false => &MANNERS,
         };
-        let (dialect, check) = (options.dialect, Check::of_lines(DRY_RUN));
+        let (dialect, check) = (options.dialect, Check::default().of_lines(DRY_RUN));
         let tries = at_once(manners, |manner| {
             let client = Client { map: map_of(manner, &own), ..untried.clone() };
             let seen = client.perform(&check, None).ok()?;
@@ -190,8 +188,9 @@ impl<'f> Client<'f> {
             let folder = folders.next().unwrap_or_default();
             client.downloads = folder.trim_start_matches('/').to_owned();
         }
-        let ended = client.perform(&Check::of_lines("$ ls\ninput ends"), None);
-        client.ends_with_input = ended.is_ok_and(|seen| seen.has_ended_well());
+        let ended = client.perform(&Check::default().of_lines("$ ls\ninput ends"), None);
+        client.ends_with_input =
+            ended.is_ok_and(|seen| seen.status.is_some() && !seen.has_crashed());
         Ok(client)
     }
 
@@ -224,26 +223,25 @@ impl<'f> Client<'f> {
         let store = Store::open(&served, store::Options::default(), &Log::default())
             .map_err(|error| io::Error::other(error.to_string()))?;
         let places = || Places::new(Random::of(self.options.seed, check.id), &name);
-        let (mut orders, mut facts, mut words) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut orders, mut facts) = (Vec::new(), Vec::new());
         let _ = check.walk(&mut places(), &mut |places, step| {
             if let Step::Word(word, it) = step {
-                words.push((word, shown(&it), places.content.clone()));
+                facts.push((word.to_owned(), shown(&it), places.content.clone()));
             }
             Then::GoOn
         });
-        for (word, name, bytes) in words {
-            match word {
-                "$" => orders.push(name),
+        for (word, name, bytes) in &facts {
+            match word.as_str() {
+                "$" => orders.push(name.clone()),
                 "serve" => fs::write(served.join(name), bytes)?,
                 "file" => fs::write(work.join(name), bytes)?,
                 "local" => fs::write(downloads.join(name), bytes)?,
                 "sparse" => {
-                    let (name, megabytes) = name.split_once(' ').unwrap_or((&name, ""));
+                    let (name, megabytes) = name.split_once(' ').unwrap_or((name, ""));
                     let size = megabytes.parse::<u64>().unwrap_or(0) << 20;
                     fs::File::create(work.join(name))?.set_len(size)?;
                 }
-                // What is to be so, and under which circumstances.
-                word => facts.push((word, name, bytes)),
+                _ => {}
             }
         }
         let has = |wanted| facts.iter().any(|(word, ..)| *word == wanted);
@@ -261,48 +259,47 @@ impl<'f> Client<'f> {
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = if has("absent") { ABSENT } else { listener.local_addr()?.port() };
-        let time = self.options.time * check.times("patience");
-        let most = facts.iter().find(|(word, ..)| *word == "memory");
-        let most = most.and_then(|(_, most, _)| most.trim().parse().ok());
+        let time = self.options.time * check.number("patience").unwrap_or(1);
         // What a server does not say is known before it is known what the client does not say.
-        let record = Record::new(&Arc::default(), Instant::now() + time / 2, false);
+        let record = Record::new(0, Instant::now() + time / 2, false);
         let server = server.map(|stream| Peer::new(stream, &record));
-        let record = Record::new(&Arc::default(), Instant::now() + NEVER, true);
-        let acts = Mutex::new(Acts::default());
+        let record = Record::new(0, Instant::now() + NEVER, true);
         let examiner = Examiner {
             dialect,
-            record: &record,
-            acts: &acts,
+            record: Arc::clone(&record),
+            acts: Acts::default(),
             fails_again: has("told"),
             listener,
             store,
             waiting: Vec::new(),
         };
         let mut seen = Seen {
+            most: check.number("peak"),
             before: files(&folder),
             downloads: Path::new(WORK).join(&self.downloads),
             ..Seen::default()
         };
-        thread::scope(|scope| {
-            scope.spawn(|| examiner.serve(check, &mut places(), server));
+        let places = places();
+        seen.acts = thread::scope(|scope| {
+            let serving = scope.spawn(|| examiner.serve(check, places, server));
             for orders in self.turns(&orders) {
                 record.touch();
                 match self.start(orders, &work, port) {
-                    Ok(mut process) => seen.watch(&mut process, &record, &acts, time, most),
+                    Ok(mut process) => seen.watch(&mut process, &record, time),
                     Err(error) => seen.printed += &error.to_string(),
                 }
-                if seen.hangs || lock(&acts).failure.is_some() {
+                if seen.hangs || record.failed().is_some() {
                     break;
                 }
             }
             // What the client sent last may be still under way.
-            let is_over = || lock(&acts).has_ended || record.idle() >= UNDER_WAY;
+            let is_over = || record.state().played.is_some() || record.idle() >= UNDER_WAY;
             let _ = soon(NEVER, is_over);
-            record.end();
+            record.state().ended = Some(Instant::now());
+            serving.join().unwrap_or_default()
         });
         (seen.after, seen.facts, seen.orders) = (files(&folder), facts, orders);
-        seen.acts = lock(&acts).clone();
-        (seen.connections, seen.rungs) = (record.connections(), record.take_rungs());
+        seen.rungs = std::mem::take(&mut record.state().rungs);
         let _ = fs::remove_dir_all(place);
         Ok(seen)
     }
@@ -316,29 +313,18 @@ const WORK: &str = "work";
 
 impl Seen {
     /// Waits until the process ends, or nothing happens for this time.
-    fn watch(
-        &mut self,
-        process: &mut Process,
-        record: &Record,
-        acts: &Mutex<Acts>,
-        time: Duration,
-        most: Option<u64>,
-    ) {
+    fn watch(&mut self, process: &mut Process, record: &Record, time: Duration) {
         let start = Instant::now();
-        let mut failed: Option<Instant> = None;
         loop {
             self.status = process.wait(LOOK);
-            if most.is_some() && self.status.is_none() {
+            if self.most.is_some() && self.status.is_none() {
                 self.memory =
                     self.memory.max(process.usage().map_or(0, |usage| usage.memory / 1024));
             }
-            if failed.is_none() && lock(acts).failure.is_some() {
-                failed = Some(Instant::now());
-            }
             let is_late = record.idle() > time || start.elapsed() > time + LONGEST;
-            let is_failed = failed.is_some_and(|since| since.elapsed() > AFTERWARDS);
+            let is_failed = record.failed().is_some_and(|since| since.elapsed() > AFTERWARDS);
             // What takes too much does not have to go on.
-            let is_large = most.is_some_and(|most| self.memory > most);
+            let is_large = self.most.is_some_and(|most| self.memory > most);
             if self.status.is_some() || is_late || is_failed || is_large {
                 self.hangs = self.status.is_none() && is_late && !is_failed && !is_large;
                 break;
@@ -351,7 +337,7 @@ impl Seen {
 
 /// The words of a conversation with a client.
 pub(super) const WORDS: &str = "$ serve file local sparse may \
-    absent input saved nothing inside says never told exit memory";
+    absent input saved nothing inside says never told exit";
 
 fn no_request(printed: &str) -> Msg {
     let line = |line: &String| format!("\n  {}", crate::lang::printable(line.as_bytes()));

@@ -90,7 +90,7 @@ fn label(command: &str) -> String {
 fn session(mut client: Client<'_>, address: &str) -> Result<(), (&'static str, Msg)> {
     let server = reach(address, client.options.time)
         .map_err(|error| ("server", said("cannot connect", &[&error])))?;
-    let mut check = Check::of_lines(SESSION);
+    let mut check = Check::default().of_lines(SESSION);
     check.id = "pair";
     // What an earlier one has left there has another name.
     client.options.seed = crate::store::random();
