@@ -16,6 +16,7 @@
 //! A download is done when it was asked for and has come.
 
 use std::collections::VecDeque;
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -151,8 +152,8 @@ pub(super) struct Uploads {
     confirmed: Vec<usize>,
     /// A file was refused: the next one is sent only after the server has accepted it, until one is stored.
     in_step: bool,
-    /// The server is read-only or full, so no further file is tried.
-    refuses_all: bool,
+    /// Files of this size and more are refused like an earlier one, and not sent.
+    refused_from: u64,
     /// How many were sent again, because the server did not have them yet when it was asked.
     sent_twice: usize,
 }
@@ -165,7 +166,7 @@ impl Uploads {
             unsure: 0,
             confirmed: Vec::new(),
             in_step: false,
-            refuses_all: false,
+            refused_from: u64::MAX,
             sent_twice: 0,
         }
     }
@@ -175,15 +176,32 @@ impl Uploads {
         LocalFile::open(path, name.as_deref())
     }
 
+    fn size(&self, number: usize) -> Option<u64> {
+        let (path, _) = self.files.get(number)?;
+        Some(fs::metadata(path).ok()?.len())
+    }
+
+    /// Whether the server would refuse this file for the same reason as an earlier one.
+    fn would_be_refused(&self, number: usize) -> bool {
+        self.refused_from < u64::MAX
+            && self.size(number).is_some_and(|size| size >= self.refused_from)
+    }
+
     /// Learns from what came of a file.
-    fn learn(&mut self, moved: &Answer<Receipt>, is_connected: bool) {
+    fn learn(&mut self, number: usize, moved: &Answer<Receipt>, is_connected: bool) {
         let Err(failure) = moved else {
             self.in_step = false;
             return;
         };
         let code = failure.code();
         self.in_step |= code.is_some();
-        self.refuses_all |= matches!(code, Some(Code::ReadOnly | Code::NoSpace));
+        let refused_from = match code {
+            Some(Code::ReadOnly) => Some(0),
+            // A smaller file may fit.
+            Some(Code::NoSpace) => self.size(number),
+            _ => None,
+        };
+        self.refused_from = self.refused_from.min(refused_from.unwrap_or(u64::MAX));
         // A server that has refused a file has closed the connection, and taken none after it.
         if self.queue.ahead && !is_connected && (failure.is_lost() || code.is_none()) {
             self.unsure = self.unsure.max(self.queue.next);
@@ -222,7 +240,7 @@ impl Uploads {
             && self.queue.next < self.files.len()
             && !matches!(self.queue.under_way.back(), Some(State::Asked(_)))
             && !self.in_step
-            && !self.refuses_all
+            && !self.would_be_refused(self.queue.next)
             && !self.confirmed.contains(&self.queue.next)
             && client.can_send()
     }
@@ -330,10 +348,13 @@ impl Uploads {
 
 impl Batch for Uploads {
     fn next(&mut self, client: &mut Client, watch: &mut Watch<'_>) -> Option<Moved> {
+        while self.queue.under_way.is_empty() && self.would_be_refused(self.queue.next) {
+            self.queue.next += 1;
+        }
         let first = self.queue.first();
-        self.files.get(first).filter(|_| !self.refuses_all || !self.queue.under_way.is_empty())?;
+        self.files.get(first)?;
         let moved = self.finish(client, watch);
-        self.learn(&moved, client.wire.is_some());
+        self.learn(first, &moved, client.wire.is_some());
         self.queue.done(first, client);
         Some((first, moved))
     }
@@ -419,7 +440,6 @@ impl Batch for Downloads {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::ops::Range;
 
     use super::*;
