@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::Instruments;
 use super::canvas::{COMMAND, Canvas, Colour, HEADER, INK, PALE, PAYLOAD, Pen, Style, WIDTH};
 use super::capture::Capture;
 use super::local::LocalServer;
 use super::picture::save;
 use super::trace::{Event, Observer, Side, ending};
+use super::{Instruments, MakeObserver};
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::places::here;
 use crate::client::progress::per_second;
@@ -53,8 +53,8 @@ impl Row {
 }
 
 /// Counts what a tracer reports.
-#[derive(Default)]
-struct Counter(Mutex<Counts>);
+#[derive(Clone, Default)]
+struct Counter(Arc<Mutex<Counts>>);
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counts {
@@ -69,7 +69,7 @@ pub(super) struct Counts {
 }
 
 impl Observer for Counter {
-    fn see(&self, event: Event<'_>, took: Duration) {
+    fn see(&mut self, event: Event<'_>, took: Duration) {
         let mut counts = lock(&self.0);
         match event {
             Event::Read(bytes) => {
@@ -195,10 +195,11 @@ fn name(number: usize) -> String {
 }
 
 fn job(config: Config, path: &Path, name: &str, capture: Option<Capture>) -> Answer<Row> {
-    let counter = Arc::new(Counter::default());
+    let counter = Counter::default();
+    let observer = counter.clone();
+    let observer: MakeObserver = Arc::new(move || Box::new(observer.clone()));
     let (dialect, downloads) = (config.dialect, config.downloads.clone());
-    let observer = Some(Arc::<Counter>::clone(&counter) as Arc<dyn Observer>);
-    let instruments = Instruments { observer, capture, ..Instruments::default() };
+    let instruments = Instruments { observer: Some(observer), capture, ..Instruments::default() };
     let mut client = Client::new(config, instruments.prepare(Side::Client));
     client.connect_on_demand();
     let start = Instant::now();
@@ -349,7 +350,7 @@ mod tests {
 
     #[test]
     fn calls_are_counted_and_a_read_that_takes_long_is_a_wait() {
-        let counter = Counter::default();
+        let mut counter = Counter::default();
         for (event, took) in [
             (Event::Wrote(b"ab"), 9 * PAUSE),
             (Event::Read(b"abc"), PAUSE / 2),

@@ -39,6 +39,9 @@ use picture::save;
 use record::Recorder;
 use trace::{Connection, Ladder, Observer, Output, Side, Traced};
 
+/// Makes an observer.
+pub type MakeObserver = Arc<dyn Fn() -> Box<dyn Observer> + Send + Sync>;
+
 /// What is between a wire and its socket.
 #[derive(Clone, Default)]
 pub struct Instruments {
@@ -50,8 +53,8 @@ pub struct Instruments {
     pub kernel: bool,
     /// What goes wrong with what is sent.
     pub faults: Option<Faults>,
-    /// Receives every read and write.
-    pub observer: Option<Arc<dyn Observer>>,
+    /// Makes what receives every read and write of a new connection.
+    pub observer: Option<MakeObserver>,
     /// Records every connection for a picture.
     pub recorder: Option<Arc<Recorder>>,
 }
@@ -78,19 +81,19 @@ impl Instruments {
         let watch = self.kernel.then(|| Watch::new(&socket)).flatten();
         let peer = peer.map_or_else(|| socket.peer_addr(), Ok);
         let addresses = socket.local_addr().and_then(|own| Ok((own, peer?)));
-        let mut observers: Vec<_> = self.observer.iter().cloned().collect();
+        let mut observers: Vec<_> = self.observer.iter().map(|make| make()).collect();
         if let Ok((own, peer)) = addresses {
             let (client, server) = if side == Side::Client { (own, peer) } else { (peer, own) };
             let connection = Connection { side, dialect, client, server };
             if let Some(capture) = &self.capture {
-                observers.push(Arc::new(capture.begin(connection)));
+                observers.push(Box::new(capture.begin(connection)));
             }
             if let Some(recorder) = &self.recorder {
                 let cut = self.faults.as_ref().and_then(|faults| faults.cut);
-                observers.push(Arc::new(recorder.begin(connection, cut)));
+                observers.push(Box::new(recorder.begin(connection, cut)));
             }
             if let Some(output) = &self.trace {
-                observers.push(Arc::new(Ladder::begin(connection, output.clone())));
+                observers.push(Box::new(Ladder::begin(connection, output.clone())));
             }
         }
         let mut stream: Box<dyn Stream> = Box::new(socket);

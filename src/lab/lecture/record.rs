@@ -286,7 +286,7 @@ pub(super) struct Track {
 }
 
 impl Observer for Track {
-    fn see(&self, event: Event<'_>, took: Duration) {
+    fn see(&mut self, event: Event<'_>, took: Duration) {
         let at = self.recorder.start.elapsed();
         if let Some(tape) = lock(&self.recorder.state).tapes.get_mut(self.number) {
             tape.add(event, at, took);
@@ -337,15 +337,13 @@ mod tests {
     #[test]
     fn a_scene_has_what_happened_in_its_time() {
         let recorder = Recorder::new();
-        let track = recorder.begin(connection(), None);
-        let said = |word, bytes: &[u8]| {
-            recorder.begin_scene(word, word);
-            track.see(Event::Wrote(bytes), Duration::ZERO);
-        };
-        said("ls", b"ls\n");
+        let mut track = recorder.begin(connection(), None);
+        recorder.begin_scene("ls", "ls");
+        track.see(Event::Wrote(b"ls\n"), Duration::ZERO);
         let row = Row { state: "CLOSE_WAIT", sent: 0, unread: 0, timer: None, timeouts: 0 };
         track.see(Event::Kernel(row), Duration::ZERO);
-        said("rm", b"rm a\n");
+        recorder.begin_scene("rm", "rm");
+        track.see(Event::Wrote(b"rm a\n"), Duration::ZERO);
         let scenes = recorder.scenes();
         let seen: Vec<_> = scenes
             .iter()

@@ -54,9 +54,9 @@ pub enum Event<'b> {
 }
 
 /// Receives what happens on a socket.
-pub trait Observer: Send + Sync {
+pub trait Observer: Send {
     /// An event, and how long the call took.
-    fn see(&self, event: Event<'_>, took: Duration);
+    fn see(&mut self, event: Event<'_>, took: Duration);
 }
 
 /// A stream that reports every call.
@@ -70,14 +70,14 @@ pub struct Traced {
 
 /// Tells the observers what happens.
 struct Teller {
-    observers: Vec<Arc<dyn Observer>>,
+    observers: Vec<Box<dyn Observer>>,
     kernel: Option<Watch>,
 }
 
 impl Teller {
     fn tell(&mut self, event: Event<'_>, began: Instant) {
         let took = began.elapsed();
-        self.observers.iter().for_each(|observer| observer.see(event, took));
+        self.observers.iter_mut().for_each(|observer| observer.see(event, took));
         // A message is not a call.
         if !matches!(event, Event::Message(..) | Event::Kernel(_)) {
             self.ask_kernel();
@@ -102,7 +102,7 @@ impl Traced {
     /// Reports on `inner`. With `kernel`, reports what the kernel says too: now, after each call, and after the close.
     pub(super) fn new(
         inner: Box<dyn Stream>,
-        observers: Vec<Arc<dyn Observer>>,
+        observers: Vec<Box<dyn Observer>>,
         kernel: Option<Watch>,
     ) -> Traced {
         let mut teller = Teller { observers, kernel };
@@ -309,7 +309,7 @@ impl Ladder {
 }
 
 impl Observer for Ladder {
-    fn see(&self, event: Event<'_>, _: Duration) {
+    fn see(&mut self, event: Event<'_>, _: Duration) {
         let at = lock(&self.zero).elapsed();
         let (call, between) = draw(self.side, event, self.room());
         self.print(at, call, &between);
@@ -408,10 +408,11 @@ mod tests {
     use crate::wire::script::{Script, Step};
     use crate::wire::{Wire, WireConfig};
 
-    struct Lines(Side, Mutex<String>);
+    #[derive(Clone)]
+    struct Lines(Side, Arc<Mutex<String>>);
 
     impl Observer for Lines {
-        fn see(&self, event: Event<'_>, _: Duration) {
+        fn see(&mut self, event: Event<'_>, _: Duration) {
             let (call, between) = draw(self.0, event, room(80));
             assert!(between.len() <= room(80), "{between}");
             *self.1.lock().unwrap() += &format!("{call} {}\n", between.trim());
@@ -419,9 +420,9 @@ mod tests {
     }
 
     fn traced(side: Side, steps: Vec<Step>, talk: impl FnOnce(&mut Wire)) -> String {
-        let lines = Arc::new(Lines(side, Mutex::default()));
+        let lines = Lines(side, Arc::default());
         let (script, _) = Script::new(steps);
-        let stream = Traced::new(Box::new(script), vec![Arc::<Lines>::clone(&lines)], None);
+        let stream = Traced::new(Box::new(script), vec![Box::new(lines.clone())], None);
         let mut wire = Wire::new(Box::new(stream), WireConfig::default());
         talk(&mut wire);
         wire.close_and_wait();
@@ -479,8 +480,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let watch = Watch::new(&socket);
-        let lines = Arc::new(Lines(Side::Client, Mutex::default()));
-        let observer = Arc::<Lines>::clone(&lines);
+        let lines = Lines(Side::Client, Arc::default());
+        let observer = Box::new(lines.clone());
         drop(Traced::new(Box::new(socket), vec![observer], watch));
         let seen = lines.1.lock().unwrap().clone();
         assert!(seen.starts_with("k ESTABLISHED out 0 in 0\nk FIN_WAIT"), "{seen}");
