@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use super::kernel::{self, CLOSED, Row, TIME_WAIT, Watch};
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::ui::Ui;
-use crate::error::{Answer, Failure};
+use crate::error::Failure;
 use crate::lab::line::CommandLine;
 use crate::lab::process::{Process, soon};
 use crate::lab::scratch::this_program;
@@ -53,35 +53,27 @@ const TRY: Duration = Duration::from_millis(100);
 /// More than both kernels keep of a connection that nobody reads.
 const LARGE: usize = 16 << 20;
 
-/// Runs an experiment, and prints what it shows.
+/// Makes an experiment, and prints each line of what it shows at once.
 pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
-    let typed = line.argument.text();
-    let print = &mut |line: &str| drop(ui.print(line));
-    match show(typed.trim(), print) {
-        Some(Ok(true)) => Ok(()),
-        Some(Ok(false)) => Err(Stop::Refused(said("tcp-impossible", &[]))),
-        Some(Err(failure)) => Err(failure.into()),
-        None => Err(Stop::Wrong(said("tcp-use", &[&ALL.map(|(name, _)| name).join(", ")]))),
-    }
-}
-
-/// Makes the experiment of this name, if there is one, and prints each line at once. Returns whether it can be made here.
-pub(super) fn show(name: &str, print: &mut dyn FnMut(&str)) -> Option<Answer<bool>> {
-    let (_, experiment) = ALL.iter().find(|(known, _)| *known == name)?;
+    let name = line.argument.text();
+    let Some((name, experiment)) = ALL.into_iter().find(|(known, _)| *known == name.trim()) else {
+        return Err(Stop::Wrong(said("tcp-use", &[&ALL.map(|(name, _)| name).join(", ")])));
+    };
     let began = Instant::now();
     // Where the kernel has a hundred thousand sockets, what it says comes too late to be beside a call.
     let is_late = || {
         kernel::rows(kernel::IPV4, 0);
         began.elapsed() > TRY
     };
+    let impossible = || Err(Stop::Refused(said("tcp-impossible", &[])));
     if kernel::check(true).is_err() || is_late() {
-        return Some(Ok(false));
+        return impossible();
     }
-    Some(match experiment(&mut Sheet { start: Instant::now(), print }) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::Unsupported => Ok(false),
-        Err(error) => Err(Failure::local(("try", "mencoba"), name, error)),
-    })
+    let print = &mut |line: &str| drop(ui.print(line));
+    match experiment(&mut Sheet { start: Instant::now(), print }) {
+        Err(error) if error.kind() == ErrorKind::Unsupported => impossible(),
+        done => Ok(done.map_err(|error| Failure::local(("try", "mencoba"), name, error))?),
+    }
 }
 
 /// Where an experiment is shown.
