@@ -52,13 +52,10 @@ const QUEUE: usize = 4 << 20;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The capture of this program. It has at most one, like it has one standard output.
-static OF_PROGRAM: OnceLock<Capture> = OnceLock::new();
+static OF_PROGRAM: OnceLock<Arc<Capture>> = OnceLock::new();
 
 /// A file that packets are written to, from any number of connections.
-#[derive(Clone)]
-pub struct Capture(Arc<Shared>);
-
-struct Shared {
+pub struct Capture {
     queue: Mutex<Queue>,
     changed: Condvar,
     began: (SystemTime, Instant),
@@ -118,7 +115,7 @@ impl Capture {
     pub fn start(
         flags: &InstrumentFlags,
         tell: impl Fn(Msg) + Send + Sync + 'static,
-    ) -> Result<Option<Capture>, Msg> {
+    ) -> Result<Option<Arc<Capture>>, Msg> {
         let Some(path) = &flags.capture else { return Ok(None) };
         let failed = |error: io::Error| {
             let file = readable(path.to_string_lossy().as_bytes());
@@ -140,27 +137,26 @@ impl Capture {
         queue.add(header(!is_classic, longest));
         let (queue, changed) = (Mutex::new(queue), Condvar::new());
         let (began, tell) = ((SystemTime::now(), Instant::now()), Box::new(tell));
-        let shared = Arc::new(Shared { queue, changed, began, tell });
-        let capture = Capture(Arc::clone(&shared));
+        let capture = Arc::new(Capture { queue, changed, began, tell });
         let writer = thread::Builder::new().name("capture".to_owned());
-        let pipe = path.clone();
+        let (written, pipe) = (Arc::clone(&capture), path.clone());
         let open = move || to.map_or_else(|| create(&pipe), Ok);
-        writer.spawn(move || shared.write_all(open())).map_err(failed)?;
+        writer.spawn(move || written.write_all(open())).map_err(failed)?;
         Ok(Some(OF_PROGRAM.get_or_init(|| capture).clone()))
     }
 
     /// The capture of this program, if it has one.
-    pub fn of_program() -> Option<Capture> {
+    pub fn of_program() -> Option<Arc<Capture>> {
         OF_PROGRAM.get().cloned()
     }
 
     /// Waits until what has happened is written, as long as that goes on: for the end of a program.
     pub fn finish(&self) {
-        let mut queue = lock(&self.0.queue);
+        let mut queue = lock(&self.queue);
         while queue.unwritten > 0 {
             let before = queue.unwritten;
             let rests = |queue: &mut Queue| queue.unwritten == before;
-            let waited = self.0.changed.wait_timeout_while(queue, PATIENCE, rests);
+            let waited = self.changed.wait_timeout_while(queue, PATIENCE, rests);
             let (after, time) = waited.unwrap_or_else(PoisonError::into_inner);
             if time.timed_out() {
                 return;
@@ -171,10 +167,10 @@ impl Capture {
 
     /// The queue, after a wait for room in it.
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        let mut queue = lock(&self.0.queue);
+        let mut queue = lock(&self.queue);
         if queue.is_full() && queue.stuck.is_none() {
             let full = |queue: &mut Queue| queue.is_full();
-            let waited = self.0.changed.wait_timeout_while(queue, PATIENCE, full);
+            let waited = self.changed.wait_timeout_while(queue, PATIENCE, full);
             (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
             queue.stuck = queue.is_full().then_some(0);
         }
@@ -183,7 +179,7 @@ impl Capture {
 
     /// A connection that has just been made.
     pub(super) fn begin(
-        &self,
+        self: &Arc<Capture>,
         Connection { side, client, server, .. }: Connection,
     ) -> Conversation {
         static CONNECTIONS: AtomicU32 = AtomicU32::new(1);
@@ -192,7 +188,8 @@ impl Capture {
         let [client, server] = of_one_version([client, server]);
         let end = |address, next| End { address, next, full: 0, calls: 0, has_ended: false };
         let ends = [end(client, number), end(server, number.rotate_left(16))];
-        let mut new = Conversation { capture: self.clone(), side, number, ends, is_over: false };
+        let mut new =
+            Conversation { capture: Arc::clone(self), side, number, ends, is_over: false };
         let (client, server) = (Side::Client, Side::Server);
         self.write(|queue| {
             for (from, flags) in [(client, SYN), (server, SYN | ACK), (client, ACK)] {
@@ -207,7 +204,7 @@ impl Capture {
     fn write(&self, packets: impl FnOnce(&mut Queue)) {
         let mut queue = self.queue();
         // The time within the lock, so that it goes on from packet to packet.
-        let (date, start) = self.0.began;
+        let (date, start) = self.began;
         let time = date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         queue.time = time.saturating_add(start.elapsed());
         queue.write_due();
@@ -215,32 +212,9 @@ impl Capture {
         let packets = std::mem::take(&mut queue.packets);
         queue.add(packets);
         queue.stuck = queue.stuck.map(|dropped| dropped + 1);
-        self.0.changed.notify_all();
+        self.changed.notify_all();
     }
-}
 
-/// What a file begins with. No packet in it is longer than this.
-fn header(has_comments: bool, longest: u32) -> Vec<u8> {
-    if !has_comments {
-        // The magic number of a file with nanoseconds, its version 2.4, and the time zone, which is UTC.
-        return words_of(&[0xa1b2_3c4d, 2 | 4 << 16, 0, 0, longest, RAW_IP]);
-    }
-    // The section: byte order, version 1.0, unknown length. The interface: its time is in nanoseconds.
-    let section = [0x1a2b_3c4d_u32, 1, u32::MAX, u32::MAX];
-    let interface = [RAW_IP, longest, 9 | 1 << 16, 9, 0];
-    [block(0x0a0d_0d0a, &words_of(&section)), block(1, &words_of(&interface))].concat()
-}
-
-/// What is written to, and the same file, to cut off what is not whole. Standard output is not cut.
-type To = (Box<dyn Write + Send>, Option<File>);
-
-fn create(path: &Path) -> io::Result<To> {
-    let file = File::create(path)?;
-    let cut = file.try_clone().ok();
-    Ok((Box::new(file), cut))
-}
-
-impl Shared {
     /// Writes what is added, until the program ends or the file cannot be written any more.
     fn write_all(&self, to: io::Result<To>) {
         let written = to.and_then(|(mut to, cut)| {
@@ -284,6 +258,27 @@ impl Shared {
     }
 }
 
+/// What a file begins with. No packet in it is longer than this.
+fn header(has_comments: bool, longest: u32) -> Vec<u8> {
+    if !has_comments {
+        // The magic number of a file with nanoseconds, its version 2.4, and the time zone, which is UTC.
+        return words_of(&[0xa1b2_3c4d, 2 | 4 << 16, 0, 0, longest, RAW_IP]);
+    }
+    // The section: byte order, version 1.0, unknown length. The interface: its time is in nanoseconds.
+    let section = [0x1a2b_3c4d_u32, 1, u32::MAX, u32::MAX];
+    let interface = [RAW_IP, longest, 9 | 1 << 16, 9, 0];
+    [block(0x0a0d_0d0a, &words_of(&section)), block(1, &words_of(&interface))].concat()
+}
+
+/// What is written to, and the same file, to cut off what is not whole. Standard output is not cut.
+type To = (Box<dyn Write + Send>, Option<File>);
+
+fn create(path: &Path) -> io::Result<To> {
+    let file = File::create(path)?;
+    let cut = file.try_clone().ok();
+    Ok((Box::new(file), cut))
+}
+
 /// What is known of one end of a connection.
 struct End {
     address: SocketAddr,
@@ -298,7 +293,7 @@ struct End {
 
 /// A connection in a capture.
 pub(super) struct Conversation {
-    capture: Capture,
+    capture: Arc<Capture>,
     /// This program's.
     side: Side,
     number: u32,
@@ -523,14 +518,13 @@ mod tests {
     fn each_write_has_whole_packets() {
         let queue = Mutex::new(Queue { kept: SEGMENT, ..Queue::default() });
         let (began, tell) = ((SystemTime::now(), Instant::now()), Box::new(|_| {}));
-        let shared = Arc::new(Shared { queue, changed: Condvar::new(), began, tell });
+        let capture = Arc::new(Capture { queue, changed: Condvar::new(), began, tell });
         let [client, server] = ["127.0.0.1:50000", "127.0.0.1:1234"].map(|at| at.parse().unwrap());
         let (side, dialect) = (Side::Client, "text");
-        let capture = Capture(Arc::clone(&shared));
         let mut talk = capture.begin(Connection { side, dialect, client, server });
         (0..4).for_each(|_| talk.see(Event::Read(&[0; 100_000]), Duration::ZERO));
         let writes = Arc::default();
-        shared.write_all(Ok((Box::new(Disk(Arc::clone(&writes))), None)));
+        capture.write_all(Ok((Box::new(Disk(Arc::clone(&writes))), None)));
         assert_eq!(lock(&writes).len(), 4);
         for write in lock(&writes).iter() {
             let mut rest = write.as_slice();

@@ -53,9 +53,6 @@ impl Row {
 }
 
 /// Counts what a tracer reports.
-#[derive(Clone, Default)]
-struct Counter(Arc<Mutex<Counts>>);
-
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counts {
     reads: u64,
@@ -68,9 +65,9 @@ pub(super) struct Counts {
     endings: BTreeSet<&'static str>,
 }
 
-impl Observer for Counter {
+impl Observer for Arc<Mutex<Counts>> {
     fn see(&mut self, event: Event<'_>, took: Duration) {
-        let mut counts = lock(&self.0);
+        let mut counts = lock(self);
         match event {
             Event::Read(bytes) => {
                 counts.bytes += bytes.len() as u64;
@@ -194,10 +191,10 @@ fn name(number: usize) -> String {
     format!("compare-{:010}-{number}", std::process::id())
 }
 
-fn job(config: Config, path: &Path, name: &str, capture: Option<Capture>) -> Answer<Row> {
-    let counter = Counter::default();
-    let observer = counter.clone();
-    let observer: MakeObserver = Arc::new(move || Box::new(observer.clone()));
+fn job(config: Config, path: &Path, name: &str, capture: Option<Arc<Capture>>) -> Answer<Row> {
+    let counts = Arc::<Mutex<Counts>>::default();
+    let counted = Arc::clone(&counts);
+    let observer: MakeObserver = Arc::new(move || Box::new(Arc::clone(&counted)));
     let (dialect, downloads) = (config.dialect, config.downloads.clone());
     let instruments = Instruments { observer: Some(observer), capture, ..Instruments::default() };
     let mut client = Client::new(config, instruments.prepare(Side::Client));
@@ -212,7 +209,7 @@ fn job(config: Config, path: &Path, name: &str, capture: Option<Capture>) -> Ans
     let connections = client.connections();
     client.close();
     let time = start.elapsed() - not_counted;
-    let counts = lock(&counter.0).clone();
+    let counts = lock(&counts).clone();
     let payload = sent.bytes + received.bytes;
     Ok(Row { dialect, connections, payload, time, counts })
 }
@@ -350,7 +347,7 @@ mod tests {
 
     #[test]
     fn calls_are_counted_and_a_read_that_takes_long_is_a_wait() {
-        let mut counter = Counter::default();
+        let mut counter = Arc::<Mutex<Counts>>::default();
         for (event, took) in [
             (Event::Wrote(b"ab"), 9 * PAUSE),
             (Event::Read(b"abc"), PAUSE / 2),
@@ -360,7 +357,7 @@ mod tests {
         ] {
             counter.see(event, took);
         }
-        let Counts { reads, writes, bytes, trips, waited, endings, .. } = lock(&counter.0).clone();
+        let Counts { reads, writes, bytes, trips, waited, endings, .. } = lock(&counter).clone();
         assert_eq!((reads, writes, bytes, trips), (3, 1, 6, 1));
         assert_eq!((waited, endings), (3 * PAUSE, BTreeSet::from(["LF"])));
     }

@@ -46,7 +46,7 @@ pub type MakeObserver = Arc<dyn Fn() -> Box<dyn Observer> + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct Instruments {
     /// Where every read and write becomes a packet.
-    pub capture: Option<Capture>,
+    pub capture: Option<Arc<Capture>>,
     /// Where every read and write is printed.
     pub trace: Option<Output>,
     /// After each call all observers are told what the kernel says of the socket.
