@@ -16,7 +16,7 @@ mod local;
 mod packet;
 pub mod picture;
 pub mod questions;
-pub mod record;
+mod record;
 mod sequence;
 pub(super) mod tcp;
 #[cfg(test)]
@@ -35,8 +35,7 @@ use crate::wire::stream::{self, Prepare, Stream};
 use capture::Capture;
 use faults::{Faults, Faulty};
 use kernel::Watch;
-use picture::save;
-use record::Recorder;
+use picture::{Picture, save};
 use trace::{Connection, Ladder, Observer, Output, Side, Traced};
 
 /// Makes an observer.
@@ -55,16 +54,16 @@ pub struct Instruments {
     pub faults: Option<Faults>,
     /// Makes what receives every read and write of a new connection.
     pub observer: Option<MakeObserver>,
-    /// Records every connection for a picture.
-    pub recorder: Option<Arc<Recorder>>,
+    /// Where every connection is recorded.
+    pub picture: Option<Arc<Picture>>,
 }
 
 impl Instruments {
     /// Puts these between the wires of this side and their sockets. Without any there is the plain socket.
     pub fn prepare(self, side: Side) -> Prepare {
-        let Instruments { capture, trace, faults, observer, recorder, .. } = &self;
+        let Instruments { capture, trace, faults, observer, picture, .. } = &self;
         let is_watched = capture.is_some() || trace.is_some() || observer.is_some();
-        if !is_watched && faults.is_none() && recorder.is_none() {
+        if !is_watched && faults.is_none() && picture.is_none() {
             return stream::plain();
         }
         Arc::new(move |socket, peer, dialect| self.over(socket, peer, side, dialect))
@@ -88,9 +87,9 @@ impl Instruments {
             if let Some(capture) = &self.capture {
                 observers.push(Box::new(capture.begin(connection)));
             }
-            if let Some(recorder) = &self.recorder {
+            if let Some(picture) = &self.picture {
                 let cut = self.faults.as_ref().and_then(|faults| faults.cut);
-                observers.push(Box::new(recorder.begin(connection, cut)));
+                observers.push(Box::new(picture.observe(connection, cut)));
             }
             if let Some(output) = &self.trace {
                 observers.push(Box::new(Ladder::begin(connection, output.clone())));
