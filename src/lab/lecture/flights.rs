@@ -15,7 +15,6 @@ pub(super) struct Conversation<'t> {
     pub(super) tapes: Vec<&'t Tape>,
     pub(super) arrows: Vec<Arrow>,
     pub(super) messages: Vec<Message>,
-    pub(super) marks: Vec<(Side, Duration, Mark)>,
 }
 
 impl<'t> Conversation<'t> {
@@ -28,12 +27,12 @@ impl<'t> Conversation<'t> {
             messages.extend(receiver.into_iter().flat_map(come));
         }
         arrows.sort_by_key(|arrow| (arrow.start, arrow.end));
-        let mark = |tape: &&'t Tape| {
-            let side = tape.side();
-            tape.marks.iter().map(move |(at, mark)| (side, *at, *mark))
-        };
-        let marks = tapes.iter().flat_map(mark).collect();
-        Conversation { tapes, arrows, messages, marks }
+        Conversation { tapes, arrows, messages }
+    }
+
+    /// What happened beside the arrows, and on which tape.
+    pub(super) fn marks(&self) -> impl Iterator<Item = (&Tape, &(Duration, Mark))> {
+        self.tapes.iter().flat_map(|tape| tape.marks.iter().map(move |mark| (*tape, mark)))
     }
 
     /// The parts that an arrow brings, in the order of its bytes. An end brings none.

@@ -126,6 +126,25 @@ fn milliseconds(time: Duration) -> String {
     format!("{millis:.digits$}")
 }
 
+/// The corners of a figure.
+type Corners = &'static [(f64, f64)];
+
+/// How a part of a conversation is drawn: its word in both languages, its pen, and its sign. The dashes and the sign are for
+/// those who see no colours, and for a copier.
+fn look(part: Part) -> ((&'static str, &'static str), Pen, Corners) {
+    const SQUARE: Corners = &[(-5.0, -5.0), (5.0, -5.0), (5.0, 5.0), (-5.0, 5.0)];
+    const DIAMOND: Corners = &[(-7.0, 0.0), (0.0, -7.0), (7.0, 0.0), (0.0, 7.0)];
+    const HEXAGON: Corners =
+        &[(-7.0, 0.0), (-3.5, -6.0), (3.5, -6.0), (7.0, 0.0), (3.5, 6.0), (-3.5, 6.0)];
+    const TRIANGLE: Corners = &[(-7.0, 6.0), (0.0, -6.0), (7.0, 6.0)];
+    match part {
+        Part::Command => (("command", "perintah"), Pen(COMMAND, 2.5, ""), SQUARE),
+        Part::Header => (("header", "header"), Pen(HEADER, 2.5, "8 4"), DIAMOND),
+        Part::Payload => (("payload", "isi"), Pen(PAYLOAD, 4.5, ""), HEXAGON),
+        Part::Reply => (("reply", "jawaban"), Pen(REPLY, 2.5, "10 3 2 3"), TRIANGLE),
+    }
+}
+
 /// The picture as far as it is drawn: down to `y`.
 struct Sheet {
     canvas: Canvas,
@@ -134,39 +153,6 @@ struct Sheet {
 }
 
 impl Sheet {
-    fn word(&self, part: Part) -> &'static str {
-        match part {
-            Part::Command => self.lang.choose("command", "perintah"),
-            Part::Header => "header",
-            Part::Payload => self.lang.choose("payload", "isi"),
-            Part::Reply => self.lang.choose("reply", "jawaban"),
-        }
-    }
-
-    /// A part's colour, width and dashes: the last two for those who see no colours, and for a copier.
-    fn pen(part: Part) -> Pen {
-        match part {
-            Part::Command => Pen(COMMAND, 2.5, ""),
-            Part::Header => Pen(HEADER, 2.5, "8 4"),
-            Part::Payload => Pen(PAYLOAD, 4.5, ""),
-            Part::Reply => Pen(REPLY, 2.5, "10 3 2 3"),
-        }
-    }
-
-    /// A part's sign: square, diamond, hexagon or triangle.
-    fn sign(&mut self, part: Part, x: f64, y: f64) {
-        let Pen(colour, ..) = Sheet::pen(part);
-        let corners: &[(f64, f64)] = match part {
-            Part::Command => &[(-5.0, -5.0), (5.0, -5.0), (5.0, 5.0), (-5.0, 5.0)],
-            Part::Header => &[(-7.0, 0.0), (0.0, -7.0), (7.0, 0.0), (0.0, 7.0)],
-            Part::Payload => {
-                &[(-7.0, 0.0), (-3.5, -6.0), (3.5, -6.0), (7.0, 0.0), (3.5, 6.0), (-3.5, 6.0)]
-            }
-            Part::Reply => &[(-7.0, 6.0), (0.0, -6.0), (7.0, 6.0)],
-        };
-        self.canvas.area(&around(x, y, corners), colour);
-    }
-
     fn sentence(&mut self, text: &Msg) {
         self.y += LINE;
         self.canvas.text(24.0, self.y, NOTE, &text.say(self.lang));
@@ -177,9 +163,10 @@ impl Sheet {
         self.canvas.text(24.0, 36.0, TEXT.bold(22.0), &title.replace('\n', " "));
         let mut x = 24.0;
         for part in [Part::Command, Part::Header, Part::Payload, Part::Reply] {
-            let word = self.word(part);
-            self.canvas.line(&[(x, 62.0), (x + 56.0, 62.0)], Sheet::pen(part));
-            self.sign(part, x + 72.0, 62.0);
+            let ((english, indonesian), pen, sign) = look(part);
+            let word = self.lang.choose(english, indonesian);
+            self.canvas.line(&[(x, 62.0), (x + 56.0, 62.0)], pen);
+            self.canvas.area(&around(x + 72.0, 62.0, sign), pen.0);
             self.canvas.text(x + 88.0, 67.0, TEXT, word);
             x += 120.0 + word.len() as f64 * LETTER;
         }
@@ -196,7 +183,7 @@ impl Sheet {
         if !conversations.is_empty() {
             self.sentence(&said("gaps", &[]));
         }
-        if conversations.iter().any(|it| it.tapes.iter().any(|tape| !tape.rows.is_empty())) {
+        if conversations.iter().flat_map(|it| &it.tapes).any(|tape| !tape.rows.is_empty()) {
             self.sentence(&said("band", &[]));
         }
     }
@@ -221,7 +208,7 @@ impl Sheet {
         let began = it.tapes.iter().map(|tape| tape.began).min().unwrap_or_default();
         let named = named(it);
         let arrows = it.arrows.iter().flat_map(|arrow| [arrow.start, arrow.end]);
-        let marks = it.marks.iter().map(|(_, at, _)| *at);
+        let marks = it.marks().map(|(_, (at, _))| *at);
         let rows = it.tapes.iter().flat_map(|tape| tape.rows.iter().map(|(at, _)| *at));
         let times = [began].into_iter().chain(arrows).chain(marks).chain(rows);
         let mut lines: BTreeMap<_, _> = times.map(|time| (time, 1)).collect();
@@ -243,8 +230,8 @@ impl Sheet {
         for arrow in &it.arrows {
             self.label(it, arrow, &scale);
         }
-        for (side, at, mark) in &it.marks {
-            self.mark(*side, scale.at(*at), mark);
+        for (tape, (at, mark)) in it.marks() {
+            self.mark(tape.side(), scale.at(*at), mark);
         }
         self.y = scale.bottom;
         let left_out: u64 = it.tapes.iter().map(|tape| tape.left_out).sum();
@@ -305,8 +292,7 @@ impl Sheet {
     /// Open, on its way to the end, or waiting for a timer.
     fn colour(row: &Row) -> Colour {
         match (row.state, row.timer) {
-            _ if *row == CLOSED => PALE,
-            (LISTEN | TIME_WAIT, _) => PALE,
+            (LISTEN | TIME_WAIT | "CLOSED", _) => PALE,
             (_, Some("probe" | "retransmit")) => BROKEN,
             ("ESTABLISHED", _) => PAYLOAD,
             _ => HEADER,
@@ -325,7 +311,7 @@ impl Sheet {
 
     fn arrow(&mut self, it: &Conversation<'_>, arrow: &Arrow, scale: &Scale) {
         let ((x0, y0), (x1, y1)) = Sheet::ends(arrow, scale);
-        let mut pens: Vec<_> = it.parts_of(arrow).into_iter().map(Sheet::pen).collect();
+        let mut pens: Vec<_> = it.parts_of(arrow).into_iter().map(|part| look(part).1).collect();
         if pens.is_empty() {
             // The end of a direction is dotted. Of other bytes it is not known what they are.
             let dashes = if arrow.is_end() { "3 4" } else { "" };
@@ -375,7 +361,7 @@ impl Sheet {
         let room = if is_aside { 22.0 } else { ((x1 - x0).abs() - 40.0) / LETTER };
         let style = match it.parts_of(arrow).as_slice() {
             _ if is_cut => Style::new(BROKEN),
-            [part] => Style::new(Sheet::pen(*part).0).code(),
+            [part] => Style::new(look(*part).1.0).code(),
             _ => TEXT.code(),
         };
         let text = if is_end {
@@ -423,14 +409,15 @@ impl Sheet {
             let above = named.get(&(by, first)).map_or(0, Vec::len).min(MOST_NAMED);
             let top = scale.at(first) + above as f64 * LINE - 8.0;
             let top = if first == last { bottom - 16.0 } else { top };
-            let pen = Sheet::pen(message.part);
+            let ((english, indonesian), pen, sign) = look(message.part);
             let points = [(x - 7.0 * out, top), (x, top), (x, bottom), (x - 7.0 * out, bottom)];
             self.canvas.line(&points, pen);
             let middle = if first == last { f64::midpoint(top, bottom) } else { bottom - 8.0 };
-            self.sign(message.part, x + 16.0 * out, middle);
+            self.canvas.area(&around(x + 16.0 * out, middle, sign), pen.0);
             let size = message.to - message.from;
             let bytes = if size == 1 { "byte" } else { self.lang.choose("bytes", "byte") };
-            let mut text = format!("{}: {size} {bytes}", self.word(message.part));
+            let part = self.lang.choose(english, indonesian);
+            let mut text = format!("{part}: {size} {bytes}");
             text += &match message.ending {
                 Some(end) => format!(", {}", ending(end)),
                 None => self.lang.choose(", incomplete", ", tidak lengkap").to_owned(),
@@ -449,16 +436,12 @@ impl Sheet {
     fn mark(&mut self, side: Side, y: f64, mark: &Mark) {
         let (x, out) = lifeline(side);
         let (text, style) = match mark {
-            Mark::Reset => {
-                self.cross(x, y);
-                ("reset".to_owned(), Style::new(BROKEN))
-            }
-            Mark::Silence(time) => {
-                let time = milliseconds(*time);
-                let text = said("silence", &[&time]);
-                (text.say(self.lang), NOTE)
-            }
+            Mark::Reset => ("reset".to_owned(), Style::new(BROKEN)),
+            Mark::Silence(time) => (said("silence", &[&milliseconds(*time)]).say(self.lang), NOTE),
         };
+        if *mark == Mark::Reset {
+            self.cross(x, y);
+        }
         let style = Style { has_halo: true, ..style.towards(-out) };
         self.canvas.text(x - 16.0 * out, y + 5.0, style, &text);
     }

@@ -27,7 +27,7 @@ use crate::lab::scratch::this_program;
 use crate::lab::text::said;
 use crate::limits::TCP_IP;
 
-pub(super) type Experiment = fn(&mut Sheet<'_>) -> io::Result<()>;
+pub(super) type Experiment = fn(&Sheet<'_>) -> io::Result<()>;
 
 pub(super) const ALL: [(&str, Experiment); 9] = [
     ("handshake", handshake),
@@ -59,50 +59,46 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let Some((name, experiment)) = ALL.into_iter().find(|(known, _)| *known == name.trim()) else {
         return Err(Stop::Wrong(said("tcp-use", &[&ALL.map(|(name, _)| name).join(", ")])));
     };
-    let began = Instant::now();
     // Where the kernel has a hundred thousand sockets, what it says comes too late to be beside a call.
-    let is_late = || {
-        kernel::rows(kernel::IPV4, 0);
-        began.elapsed() > TRY
-    };
+    let began = Instant::now();
+    kernel::rows(kernel::IPV4, 0);
     let impossible = || Err(Stop::Refused(said("tcp-impossible", &[])));
-    if kernel::check(true).is_err() || is_late() {
+    if kernel::check(true).is_err() || began.elapsed() > TRY {
         return impossible();
     }
-    let print = &mut |line: &str| drop(ui.print(line));
-    match experiment(&mut Sheet { start: Instant::now(), print }) {
+    match experiment(&Sheet { start: Instant::now(), ui }) {
         Err(error) if error.kind() == ErrorKind::Unsupported => impossible(),
         done => Ok(done.map_err(|error| Failure::local(("try", "mencoba"), name, error))?),
     }
 }
 
 /// Where an experiment is shown.
-pub(super) struct Sheet<'p> {
+pub(super) struct Sheet<'u> {
     start: Instant,
-    print: &'p mut dyn FnMut(&str),
+    ui: &'u Ui,
 }
 
 impl Sheet<'_> {
-    fn add(&mut self, line: &str) {
-        (self.print)(&format!("{}\n", line.trim_end()));
+    fn add(&self, line: &str) {
+        let _ = self.ui.print(&format!("{}\n", line.trim_end()));
     }
 
-    fn line(&mut self, mark: char, who: &str, what: &str) {
+    fn line(&self, mark: char, who: &str, what: &str) {
         let time = self.start.elapsed().as_secs_f64() * 1000.0;
         self.add(&format!("{time:>8.3} {mark} {who:<6} {what}"));
     }
 
     /// A call, and how it ended: with a number of bytes, for example.
-    fn call(&mut self, who: &str, call: &str, outcome: io::Result<impl ToString>) {
+    fn call(&self, who: &str, call: &str, outcome: io::Result<impl ToString>) {
         self.line(' ', who, &format!("{call}: {}", told(outcome)));
     }
 
-    fn kernel(&mut self, who: &str, row: Row) {
+    fn kernel(&self, who: &str, row: Row) {
         self.line('k', who, &row.to_string());
     }
 
     /// The backlog of the listener at this address.
-    fn queue(&mut self, at: SocketAddr) {
+    fn queue(&self, at: SocketAddr) {
         let row = kernel::listener(&kernel::rows(kernel::IPV4, at.port()), at);
         self.kernel("queue", row.unwrap_or(CLOSED));
     }
@@ -149,14 +145,14 @@ impl Pair {
         Ok(Pair { client, server, of_client, of_server })
     }
 
-    fn kernel(&self, sheet: &mut Sheet<'_>) {
+    fn kernel(&self, sheet: &Sheet<'_>) {
         sheet.kernel("client", self.of_client.row());
         sheet.kernel("server", self.of_server.row());
     }
 }
 
 /// The client is connected before the server's program has accepted.
-fn handshake(sheet: &mut Sheet<'_>) -> io::Result<()> {
+fn handshake(sheet: &Sheet<'_>) -> io::Result<()> {
     let (listener, at) = listen()?;
     sheet.line(' ', "server", "listen");
     let mut client = TcpStream::connect(at)?;
@@ -177,7 +173,7 @@ fn handshake(sheet: &mut Sheet<'_>) -> io::Result<()> {
 }
 
 /// More clients than the backlog has room for: the next one's SYN is not answered.
-fn backlog(sheet: &mut Sheet<'_>) -> io::Result<()> {
+fn backlog(sheet: &Sheet<'_>) -> io::Result<()> {
     let (listener, at) = listen()?;
     sheet.line(' ', "server", "listen");
     let mut clients = Vec::new();
@@ -236,7 +232,7 @@ fn in_time_wait(port: u16) -> (usize, usize) {
 }
 
 /// Who closes first keeps the connection in TIME_WAIT.
-fn time_wait(sheet: &mut Sheet<'_>) -> io::Result<()> {
+fn time_wait(sheet: &Sheet<'_>) -> io::Result<()> {
     for who in ["client", "server"] {
         let (listener, at) = listen()?;
         close_first(&listener, who == "client")?;
@@ -255,7 +251,7 @@ fn time_wait(sheet: &mut Sheet<'_>) -> io::Result<()> {
 const PYTHON: &str = include_str!("../starter/server.py");
 
 /// A server is started again on a port with connections in TIME_WAIT.
-fn address_in_use(sheet: &mut Sheet<'_>) -> io::Result<()> {
+fn address_in_use(sheet: &Sheet<'_>) -> io::Result<()> {
     let (listener, at) = listen()?;
     close_first(&listener, false)?;
     drop(listener);
@@ -291,7 +287,7 @@ fn python(program: &str, port: u16) -> io::Result<String> {
 }
 
 /// The client does not read, until the server has waited for a while.
-fn flow_control(sheet: &mut Sheet<'_>) -> io::Result<()> {
+fn flow_control(sheet: &Sheet<'_>) -> io::Result<()> {
     let pair = Pair::new()?;
     let taken = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -341,7 +337,7 @@ fn another_client() -> io::Result<Duration> {
 }
 
 /// A write takes fewer bytes than it was given.
-fn half_write(sheet: &mut Sheet<'_>) -> io::Result<()> {
+fn half_write(sheet: &Sheet<'_>) -> io::Result<()> {
     let mut pair = Pair::new()?;
     pair.server.set_write_timeout(Some(TRY))?;
     let bytes = vec![0; LARGE];
@@ -364,7 +360,7 @@ fn half_write(sheet: &mut Sheet<'_>) -> io::Result<()> {
 }
 
 /// How long a request takes, four times on one connection, with what each side can do about it.
-fn forty_milliseconds(sheet: &mut Sheet<'_>) -> io::Result<()> {
+fn forty_milliseconds(sheet: &Sheet<'_>) -> io::Result<()> {
     let (quick, no_delay) = ("client: quickack", "server: TCP_NODELAY");
     let one_write: &[&[u8]] = &[b"5\nhello"];
     let two_writes: &[&[u8]] = &[b"5\n", b"hello"];
@@ -424,7 +420,7 @@ fn acknowledge_at_once(_: &TcpStream) -> io::Result<()> {
 const ALONE: &str = "CONNME_LAB_ALONE";
 
 /// The cable is cut: no FIN comes, and nothing at all.
-fn vanished(sheet: &mut Sheet<'_>) -> io::Result<()> {
+fn vanished(sheet: &Sheet<'_>) -> io::Result<()> {
     if std::env::var_os(ALONE).is_none() {
         return alone(sheet);
     }
@@ -435,7 +431,7 @@ fn vanished(sheet: &mut Sheet<'_>) -> io::Result<()> {
     set("up")?;
     std::fs::write("/proc/sys/net/ipv4/tcp_retries2", "3")?;
     let Pair { mut client, mut server, of_client, of_server } = Pair::new()?;
-    sheet.start = Instant::now();
+    let sheet = &Sheet { start: Instant::now(), ..*sheet };
     sheet.line(' ', "cable", "cut");
     set("down")?;
     server.set_read_timeout(Some(TRY))?;
@@ -465,7 +461,7 @@ fn vanished(sheet: &mut Sheet<'_>) -> io::Result<()> {
 }
 
 /// The same experiment in a network of its own, which needs no rights on many systems.
-fn alone(sheet: &mut Sheet<'_>) -> io::Result<()> {
+fn alone(sheet: &Sheet<'_>) -> io::Result<()> {
     let mut inside = Command::new("unshare");
     inside.arg("-Urn").arg(this_program()?).args(["tcp", "vanished"]);
     inside.env(ALONE, "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -477,7 +473,7 @@ fn alone(sheet: &mut Sheet<'_>) -> io::Result<()> {
 }
 
 /// A FIN with a close, a FIN for one direction, and a reset: what the kernel has then, and what the next calls say.
-fn leave(sheet: &mut Sheet<'_>) -> io::Result<()> {
+fn leave(sheet: &Sheet<'_>) -> io::Result<()> {
     for how in ["close", "half-close", "reset"] {
         let Pair { client, mut server, of_client, of_server } = Pair::new()?;
         if how == "reset" {
