@@ -232,7 +232,7 @@ impl Step<'_> {
                 Some(place) => place,
                 None => place.insert(Place::new(self.server.unwrap_or(USUAL), lang, columns)?),
             };
-            let failed = |error| Failure::local(("run", "menjalankan"), &*line, error);
+            let failed = |error| Failure::local(("run", "menjalankan"), *line, error);
             *came = place.run(line, live).map_err(failed)?;
         }
         self.has_run = true;

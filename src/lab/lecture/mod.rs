@@ -9,6 +9,7 @@ pub(super) mod compare;
 pub(super) mod demo;
 pub mod faults;
 mod flights;
+mod instrumented;
 pub mod kernel;
 mod keys;
 pub mod lessons;
@@ -33,10 +34,11 @@ use crate::client::ui::Ui;
 use crate::lang::Msg;
 use crate::wire::stream::{self, Prepare, Stream};
 use capture::Capture;
-use faults::{Faults, Faulty};
+use faults::Faults;
+use instrumented::Instrumented;
 use kernel::Watch;
 use picture::{Picture, save};
-use trace::{Connection, Ladder, Observer, Output, Side, Traced};
+use trace::{Connection, Ladder, Observer, Output, Side};
 
 /// Makes an observer.
 pub type MakeObserver = Arc<dyn Fn() -> Box<dyn Observer> + Send + Sync>;
@@ -69,7 +71,6 @@ impl Instruments {
         Arc::new(move |socket, peer, dialect| self.over(socket, peer, side, dialect))
     }
 
-    /// The faults are above the observers, so that these see what really crosses the socket.
     fn over(
         &self,
         socket: TcpStream,
@@ -95,14 +96,11 @@ impl Instruments {
                 observers.push(Box::new(Ladder::begin(connection, output.clone())));
             }
         }
-        let mut stream: Box<dyn Stream> = Box::new(socket);
-        if !observers.is_empty() {
-            stream = Box::new(Traced::new(stream, observers, watch));
+        if observers.is_empty() && self.faults.is_none() {
+            return Box::new(socket);
         }
-        if let Some(faults) = &self.faults {
-            stream = Box::new(Faulty::new(stream, faults.clone()));
-        }
-        stream
+        let faults = self.faults.clone().unwrap_or_default();
+        Box::new(Instrumented::new(Box::new(socket), observers, watch, faults))
     }
 }
 
