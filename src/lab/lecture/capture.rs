@@ -78,10 +78,9 @@ struct Queue {
     events: VecDeque<Vec<u8>>,
     /// How many bytes are not written yet: those of the events, and those that are being written.
     unwritten: usize,
-    /// How many events were not kept, if it was full for [`PATIENCE`] and has not been empty since.
+    /// How many events were not kept, if it was full for [`PATIENCE`] and has not been empty since, or if the file cannot
+    /// be written any more.
     stuck: Option<u64>,
-    /// The file cannot be written any more.
-    has_failed: bool,
 }
 
 /// An acknowledgement that waits for a segment that can carry it.
@@ -232,7 +231,7 @@ impl Capture {
             }
         });
         let mut queue = lock(&self.queue);
-        *queue = Queue { has_failed: true, ..Queue::default() };
+        *queue = Queue { stuck: Some(0), ..Queue::default() };
         self.changed.notify_all();
         drop(queue);
         if let Err(error) = written {
@@ -449,7 +448,7 @@ impl Queue {
 
     /// Adds a packet, from whose payload this many bytes were cut, unless the queue is stuck.
     fn write(&mut self, time: Duration, packet: &[u8], cut: usize, comment: &str) {
-        if self.has_failed || self.stuck.is_some() {
+        if self.stuck.is_some() {
             return;
         }
         let size = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
