@@ -113,8 +113,7 @@ pub(super) fn draw(
     if conversations.is_empty() {
         sheet.sentence(&said("no-connection", &[]));
     }
-    let count = conversations.len();
-    let about = said("ladder", &[&count]);
+    let about = said("ladder", &[&conversations.len()]);
     let height = sheet.y + 16.0;
     let width = if is_slide { SLIDE * height.max(WIDTH / SLIDE) } else { WIDTH };
     let height = if is_slide { width / SLIDE } else { height };
@@ -192,11 +191,8 @@ impl Sheet {
     }
 
     fn conversation(&mut self, number: usize, it: &Conversation<'_>) {
-        let Some(Connection { dialect, client, server, .. }) =
-            it.tapes.first().map(|tape| tape.connection)
-        else {
-            return;
-        };
+        let Some(tape) = it.tapes.first() else { return };
+        let Connection { dialect, client, server, .. } = tape.connection;
         self.y += 20.0;
         let rule = [(24.0, self.y), (WIDTH - 24.0, self.y)];
         self.canvas.line(&rule, Pen(PALE, 1.0, ""));
@@ -254,8 +250,7 @@ impl Sheet {
             }
         }
         for (y, gap) in &self.scale.folds {
-            let time = milliseconds(*gap);
-            let text = said("skipped", &[&time]).say(self.lang);
+            let text = said("skipped", &[&milliseconds(*gap)]).say(self.lang);
             self.canvas.text(AXIS + 14.0, y + 5.0, NOTE, &text);
         }
         for (time, y) in &self.scale.heights {
@@ -360,7 +355,12 @@ impl Sheet {
         // A text that is turned further is hard to read.
         let is_steep = slope.abs() > 0.6;
         let is_aside = comes_apart || leaves_apart || is_steep;
-        let room = if is_aside { 22.0 } else { ((x1 - x0).abs() - 40.0) / LETTER };
+        // That many letters are as long as its line.
+        let room: usize = match (is_aside, arrow.is_lost) {
+            (true, _) => 22,
+            (_, true) => 23,
+            _ => 51,
+        };
         let style = match it.parts_of(arrow).as_slice() {
             _ if is_cut => Style::new(BROKEN),
             [part] => Style::new(look(*part).1.0).code(),
@@ -371,7 +371,7 @@ impl Sheet {
         } else {
             let name = if arrow.is_lost { "bytes-not-read" } else { "bytes" };
             let count = said(name, &[&(arrow.to - arrow.from)]).say(self.lang);
-            show(&arrow.head, letters(room).saturating_sub(count.len() + 2)) + " " + &count
+            show(&arrow.head, room.saturating_sub(count.len() + 2)) + " " + &count
         };
         let turn = if is_steep { 0.0 } else { slope.atan().to_degrees() };
         let style = Style { has_halo: true, turn, ..style };
@@ -442,9 +442,4 @@ impl Sheet {
 /// These points, which are told from a point in the middle of them.
 fn around(x: f64, y: f64, points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     points.iter().map(|(right, down)| (x + right, y + down)).collect()
-}
-
-/// How many letters fit into this width.
-fn letters(room: f64) -> usize {
-    (0..).take_while(|n: &usize| *n as f64 <= room.min(99.0)).count().saturating_sub(1)
 }
