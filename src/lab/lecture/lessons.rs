@@ -65,7 +65,7 @@ enum Part<'p> {
     /// A server that is new to the reader.
     Server(&'p str),
     /// Commands that are asked about, but do not run yet.
-    Asked(&'p str),
+    Asked(String),
     /// Commands, what they print, and what they have printed, if they can run here.
     Run(&'p str, &'p str, Option<String>),
 }
@@ -276,8 +276,12 @@ fn steps(lesson: &str) -> (&str, Vec<Step<'_>>) {
                 runs.push(Step { server, parts: parts.into_iter().collect(), has_run: false });
             }
             if runs.len() == 1 {
-                question.parts.extend(server.map(Part::Server));
-                question.parts.push(Part::Asked(commands));
+                if let Some(Part::Asked(asked)) = question.parts.last_mut() {
+                    *asked += &format!("; {commands}");
+                } else {
+                    question.parts.extend(server.map(Part::Server));
+                    question.parts.push(Part::Asked(commands.to_owned()));
+                }
             }
             if let Some(step) = runs.last_mut() {
                 step.parts.push(Part::Run(commands, printed, None));

@@ -49,6 +49,10 @@ fn a_lesson_has_a_screen_for_each_step() {
     let expected = "Predict. What?\n\nServer: one\n\n$ a\n$ b";
     assert_eq!(question.screen(Lang::En, 60), expected);
     assert_eq!(height(&question.screen(Lang::En, 60), 60), 6);
+    // Two blocks on one server are one step, and both are asked about.
+    let (_, both) = super::steps("8. T\n\nWhat?\n\n```sh\na\n```\n\n```sh\nb\n```\n");
+    assert_eq!(both[0].screen(Lang::En, 60), "What?\n\n$ a\n$ b");
+    assert_eq!(both[1].parts, [Part::Run("a", "", None), Part::Run("b", "", None)]);
 }
 
 /// How many lines of a terminal these take. A trace is as wide as the terminal, whatever that is.
