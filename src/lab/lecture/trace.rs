@@ -1,7 +1,7 @@
 //! Every single read and write on a socket, as the kernel did it.
 //!
-//! An [`Instrumented`] stream is directly above the socket, below all buffering, so that it shows the calls that the kernel
-//! sees. It reports each call after it has returned, with the count that the kernel gave, never merged and
+//! A stream with [instruments](super::Instruments) is directly above the socket, below all buffering, so that it shows
+//! the calls that the kernel sees. It reports each call after it has returned, with the count that the kernel gave, never merged and
 //! never split. Above it, where bytes become messages, the wire reports each message that is complete. So a
 //! class sees two messages in one read, and one message in many.
 //!
@@ -14,8 +14,6 @@
 //! #2       0.011   |                                                 = ls (3, LF)|
 //! #2       0.046 w |                       ok connected\nok 0\ntotal 0\n <- 26 --|
 //! ```
-//!
-//! [`Instrumented`]: super::instrumented::Instrumented
 
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
