@@ -26,13 +26,12 @@ fn run(CommandLine { config, instruments: flags, ladder }: CommandLine) -> Resul
     let capture = Capture::start(&flags, move |msg| start::complain(NAME, &msg, lang))?;
     let picture = Picture::begin(&ladder, lang).map_err(|failure| undrawn(&failure))?;
     let trace = flags.trace.then(Output::of_errors);
-    let recorder = picture.as_ref().map(Picture::recorder);
     let written = capture.clone();
     let instruments = Instruments {
         trace,
         kernel: flags.kernel,
         faults,
-        recorder,
+        picture: picture.clone(),
         capture,
         ..Instruments::default()
     };

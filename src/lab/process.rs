@@ -1,7 +1,6 @@
 //! A program that the lab starts: started without a shell, in a folder and a process group of its own. What it prints is
 //! read all the time, so that it never waits for us, and the end of it is kept. When this is dropped, its group ends.
 
-use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -27,7 +26,7 @@ const GONE: Duration = Duration::from_secs(2);
 /// A program that runs, or has ended.
 pub(super) struct Process {
     child: Child,
-    printed: Arc<Mutex<VecDeque<u8>>>,
+    printed: Arc<Mutex<Vec<u8>>>,
     reader: Option<thread::JoinHandle<()>>,
 }
 
@@ -105,8 +104,7 @@ impl Process {
 
     /// What it has printed last, as text.
     pub(super) fn printed(&self) -> String {
-        let printed = lock(&self.printed);
-        String::from_utf8_lossy(&printed.iter().copied().collect::<Vec<_>>()).into_owned()
+        String::from_utf8_lossy(&lock(&self.printed)).into_owned()
     }
 
     /// Forgets what it has printed up to now.
@@ -206,7 +204,7 @@ fn group_of(process: &Path) -> Option<u32> {
     group.parse().ok().filter(|_| state != "Z")
 }
 
-fn keep(mut output: impl Read, printed: &Mutex<VecDeque<u8>>) {
+fn keep(mut output: impl Read, printed: &Mutex<Vec<u8>>) {
     let mut buffer = vec![0; 8 << 10];
     while let Ok(n @ 1..) = output.read(&mut buffer) {
         let mut printed = lock(printed);

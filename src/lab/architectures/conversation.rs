@@ -91,19 +91,6 @@ impl<'s> Conversation<'s> {
     /// Takes one message from what came. Returns whether that was possible.
     fn step(&mut self) -> Result<bool> {
         match std::mem::take(&mut self.expected) {
-            Expected::Command => match self.take_line()? {
-                Some(line) if line.trim_ascii().is_empty() => {}
-                Some(line) => self.answer(&line)?,
-                None => return Ok(false),
-            },
-            Expected::Size(file) => match self.take_line()? {
-                Some(line) => self.begin_payload(file, &line)?,
-                None if self.has_ended => return Ok(false),
-                None => {
-                    self.expected = Expected::Size(file);
-                    return Ok(false);
-                }
-            },
             Expected::Payload(file, size, left) => return self.take_payload(file, size, left),
             Expected::Download(file) => self.read_file(file),
             Expected::Nothing => {
@@ -111,30 +98,35 @@ impl<'s> Conversation<'s> {
                 self.expected = Expected::Nothing;
                 return Ok(false);
             }
+            waits => match (self.take_line()?, waits) {
+                (Some(line), Expected::Size(file)) => self.begin_payload(file, &line)?,
+                (Some(line), _) if line.trim_ascii().is_empty() => {}
+                (Some(line), _) => self.answer(&line)?,
+                (None, waits) => {
+                    self.expected = if self.has_ended { Expected::Nothing } else { waits };
+                    return Ok(false);
+                }
+            },
         }
         Ok(true)
     }
 
     /// The next line, without its end. A command without its LF is never run.
     fn take_line(&mut self) -> Result<Option<Vec<u8>>> {
-        let end = self.input.iter().take(limits::LINE + 2).position(|byte| *byte == b'\n');
-        if let Some(end) = end {
-            let mut line: Vec<_> = self.input.drain(..=end).collect();
-            line.pop();
-            line.pop_if(|byte| *byte == b'\r');
-            if line.len() <= limits::LINE {
-                return Ok(Some(line));
+        let wrong = |sentence| Error::new(Code::BadRequest, sentence).and_close();
+        let end = self.input.iter().position(|byte| *byte == b'\n');
+        // A CR before the LF is not a part of the line.
+        let before = self.input.get(..end.unwrap_or(self.input.len())).unwrap_or_default();
+        let line = before.strip_suffix(b"\r").unwrap_or(before).to_vec();
+        match end {
+            _ if line.len() > limits::LINE => Err(wrong("the line is too long")),
+            None if self.has_ended && !self.input.is_empty() => Err(wrong("the line has no end")),
+            None => Ok(None),
+            Some(end) => {
+                self.input.drain(..=end);
+                Ok(Some(line))
             }
-        } else if self.has_ended && self.input.is_empty() {
-            self.expected = Expected::Nothing;
-            return Ok(None);
-        } else if self.has_ended {
-            let sentence = "the line has no end";
-            return Err(Error::new(Code::BadRequest, sentence).and_close());
-        } else if self.input.len() <= limits::LINE + usize::from(self.input.ends_with(b"\r")) {
-            return Ok(None);
         }
-        Err(Error::new(Code::BadRequest, "the line is too long").and_close())
     }
 
     fn answer(&mut self, line: &[u8]) -> Result<()> {

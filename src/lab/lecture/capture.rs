@@ -52,13 +52,10 @@ const QUEUE: usize = 4 << 20;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The capture of this program. It has at most one, like it has one standard output.
-static OF_PROGRAM: OnceLock<Capture> = OnceLock::new();
+static OF_PROGRAM: OnceLock<Arc<Capture>> = OnceLock::new();
 
 /// A file that packets are written to, from any number of connections.
-#[derive(Clone)]
-pub struct Capture(Arc<Shared>);
-
-struct Shared {
+pub struct Capture {
     queue: Mutex<Queue>,
     changed: Condvar,
     began: (SystemTime, Instant),
@@ -81,10 +78,9 @@ struct Queue {
     events: VecDeque<Vec<u8>>,
     /// How many bytes are not written yet: those of the events, and those that are being written.
     unwritten: usize,
-    /// How many events were not kept, if it was full for [`PATIENCE`] and has not been empty since.
+    /// How many events were not kept, if it was full for [`PATIENCE`] and has not been empty since, or if the file cannot
+    /// be written any more.
     stuck: Option<u64>,
-    /// The file cannot be written any more.
-    has_failed: bool,
 }
 
 /// An acknowledgement that waits for a segment that can carry it.
@@ -118,7 +114,7 @@ impl Capture {
     pub fn start(
         flags: &InstrumentFlags,
         tell: impl Fn(Msg) + Send + Sync + 'static,
-    ) -> Result<Option<Capture>, Msg> {
+    ) -> Result<Option<Arc<Capture>>, Msg> {
         let Some(path) = &flags.capture else { return Ok(None) };
         let failed = |error: io::Error| {
             let file = readable(path.to_string_lossy().as_bytes());
@@ -140,27 +136,26 @@ impl Capture {
         queue.add(header(!is_classic, longest));
         let (queue, changed) = (Mutex::new(queue), Condvar::new());
         let (began, tell) = ((SystemTime::now(), Instant::now()), Box::new(tell));
-        let shared = Arc::new(Shared { queue, changed, began, tell });
-        let capture = Capture(Arc::clone(&shared));
+        let capture = Arc::new(Capture { queue, changed, began, tell });
         let writer = thread::Builder::new().name("capture".to_owned());
-        let pipe = path.clone();
+        let (written, pipe) = (Arc::clone(&capture), path.clone());
         let open = move || to.map_or_else(|| create(&pipe), Ok);
-        writer.spawn(move || shared.write_all(open())).map_err(failed)?;
+        writer.spawn(move || written.write_all(open())).map_err(failed)?;
         Ok(Some(OF_PROGRAM.get_or_init(|| capture).clone()))
     }
 
     /// The capture of this program, if it has one.
-    pub fn of_program() -> Option<Capture> {
+    pub fn of_program() -> Option<Arc<Capture>> {
         OF_PROGRAM.get().cloned()
     }
 
     /// Waits until what has happened is written, as long as that goes on: for the end of a program.
     pub fn finish(&self) {
-        let mut queue = lock(&self.0.queue);
+        let mut queue = lock(&self.queue);
         while queue.unwritten > 0 {
             let before = queue.unwritten;
             let rests = |queue: &mut Queue| queue.unwritten == before;
-            let waited = self.0.changed.wait_timeout_while(queue, PATIENCE, rests);
+            let waited = self.changed.wait_timeout_while(queue, PATIENCE, rests);
             let (after, time) = waited.unwrap_or_else(PoisonError::into_inner);
             if time.timed_out() {
                 return;
@@ -171,10 +166,10 @@ impl Capture {
 
     /// The queue, after a wait for room in it.
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        let mut queue = lock(&self.0.queue);
+        let mut queue = lock(&self.queue);
         if queue.is_full() && queue.stuck.is_none() {
             let full = |queue: &mut Queue| queue.is_full();
-            let waited = self.0.changed.wait_timeout_while(queue, PATIENCE, full);
+            let waited = self.changed.wait_timeout_while(queue, PATIENCE, full);
             (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
             queue.stuck = queue.is_full().then_some(0);
         }
@@ -183,29 +178,24 @@ impl Capture {
 
     /// A connection that has just been made.
     pub(super) fn begin(
-        &self,
+        self: &Arc<Capture>,
         Connection { side, client, server, .. }: Connection,
     ) -> Conversation {
         static CONNECTIONS: AtomicU32 = AtomicU32::new(1);
         // Different numbers, so that a port that is used again is not a segment that is sent again.
         let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b1);
-        let ends = Ends {
-            number,
-            addresses: of_one_version([client, server]),
-            next: [number, number.rotate_left(16)],
-            full: [0; 2],
-            calls: [0; 2],
-            ended: [false; 2],
-            is_over: false,
-        };
-        let conversation = Conversation { capture: self.clone(), side, ends: Mutex::new(ends) };
+        let [client, server] = of_one_version([client, server]);
+        let end = |address, next| End { address, next, full: 0, calls: 0, has_ended: false };
+        let ends = [end(client, number), end(server, number.rotate_left(16))];
+        let mut new =
+            Conversation { capture: Arc::clone(self), side, number, ends, is_over: false };
         let (client, server) = (Side::Client, Side::Server);
-        conversation.write(|ends, queue| {
+        self.write(|queue| {
             for (from, flags) in [(client, SYN), (server, SYN | ACK), (client, ACK)] {
-                queue.segment(ends, from, flags, &[], "made up: the handshake");
+                new.segment(queue, from, flags, &[], "made up: the handshake");
             }
         });
-        conversation
+        new
     }
 
     /// Adds the packets of one event, which have the same time, and no other packet between them. Acknowledgements
@@ -213,7 +203,7 @@ impl Capture {
     fn write(&self, packets: impl FnOnce(&mut Queue)) {
         let mut queue = self.queue();
         // The time within the lock, so that it goes on from packet to packet.
-        let (date, start) = self.0.began;
+        let (date, start) = self.began;
         let time = date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         queue.time = time.saturating_add(start.elapsed());
         queue.write_due();
@@ -221,32 +211,9 @@ impl Capture {
         let packets = std::mem::take(&mut queue.packets);
         queue.add(packets);
         queue.stuck = queue.stuck.map(|dropped| dropped + 1);
-        self.0.changed.notify_all();
+        self.changed.notify_all();
     }
-}
 
-/// What a file begins with. No packet in it is longer than this.
-fn header(has_comments: bool, longest: u32) -> Vec<u8> {
-    if !has_comments {
-        // The magic number of a file with nanoseconds, its version 2.4, and the time zone, which is UTC.
-        return words_of(&[0xa1b2_3c4d, 2 | 4 << 16, 0, 0, longest, RAW_IP]);
-    }
-    // The section: byte order, version 1.0, unknown length. The interface: its time is in nanoseconds.
-    let section = [0x1a2b_3c4d_u32, 1, u32::MAX, u32::MAX];
-    let interface = [RAW_IP, longest, 9 | 1 << 16, 9, 0];
-    [block(0x0a0d_0d0a, &words_of(&section)), block(1, &words_of(&interface))].concat()
-}
-
-/// What is written to, and the same file, to cut off what is not whole. Standard output is not cut.
-type To = (Box<dyn Write + Send>, Option<File>);
-
-fn create(path: &Path) -> io::Result<To> {
-    let file = File::create(path)?;
-    let cut = file.try_clone().ok();
-    Ok((Box::new(file), cut))
-}
-
-impl Shared {
     /// Writes what is added, until the program ends or the file cannot be written any more.
     fn write_all(&self, to: io::Result<To>) {
         let written = to.and_then(|(mut to, cut)| {
@@ -264,7 +231,7 @@ impl Shared {
             }
         });
         let mut queue = lock(&self.queue);
-        *queue = Queue { has_failed: true, ..Queue::default() };
+        *queue = Queue { stuck: Some(0), ..Queue::default() };
         self.changed.notify_all();
         drop(queue);
         if let Err(error) = written {
@@ -290,39 +257,56 @@ impl Shared {
     }
 }
 
-/// What is known of both ends: the client's is the first.
-struct Ends {
-    number: u32,
-    addresses: [SocketAddr; 2],
-    /// The sequence number of the next byte.
-    next: [u32; 2],
-    /// How many full segments have come to this end since it last acknowledged.
-    full: [usize; 2],
-    /// How many calls have moved what this end sends, or brought its end.
-    calls: [u64; 2],
-    /// Which directions have ended.
-    ended: [bool; 2],
-    /// Both have ended, or the connection was reset.
-    is_over: bool,
+/// What a file begins with. No packet in it is longer than this.
+fn header(has_comments: bool, longest: u32) -> Vec<u8> {
+    if !has_comments {
+        // The magic number of a file with nanoseconds, its version 2.4, and the time zone, which is UTC.
+        return words_of(&[0xa1b2_3c4d, 2 | 4 << 16, 0, 0, longest, RAW_IP]);
+    }
+    // The section: byte order, version 1.0, unknown length. The interface: its time is in nanoseconds.
+    let section = [0x1a2b_3c4d_u32, 1, u32::MAX, u32::MAX];
+    let interface = [RAW_IP, longest, 9 | 1 << 16, 9, 0];
+    [block(0x0a0d_0d0a, &words_of(&section)), block(1, &words_of(&interface))].concat()
 }
 
-/// The element of this end.
-fn at<T>([client, server]: &mut [T; 2], end: Side) -> &mut T {
-    if end == Side::Client { client } else { server }
+/// What is written to, and the same file, to cut off what is not whole. Standard output is not cut.
+type To = (Box<dyn Write + Send>, Option<File>);
+
+fn create(path: &Path) -> io::Result<To> {
+    let file = File::create(path)?;
+    let cut = file.try_clone().ok();
+    Ok((Box::new(file), cut))
+}
+
+/// What is known of one end of a connection.
+struct End {
+    address: SocketAddr,
+    /// The sequence number of the next byte.
+    next: u32,
+    /// How many full segments have come to it since it last acknowledged.
+    full: usize,
+    /// How many calls have moved what it sends, or brought its end.
+    calls: u64,
+    has_ended: bool,
 }
 
 /// A connection in a capture.
 pub(super) struct Conversation {
-    capture: Capture,
+    capture: Arc<Capture>,
     /// This program's.
     side: Side,
-    ends: Mutex<Ends>,
+    number: u32,
+    /// The client's is the first.
+    ends: [End; 2],
+    /// Both have ended, or the connection was reset.
+    is_over: bool,
 }
 
 impl Conversation {
-    fn write(&self, packets: impl FnOnce(&mut Ends, &mut Queue)) {
-        let mut ends = lock(&self.ends);
-        self.capture.write(|queue| packets(&mut ends, queue));
+    /// This end, and the other one.
+    fn ends(&mut self, own: Side) -> (&mut End, &mut End) {
+        let [client, server] = &mut self.ends;
+        if own == Side::Client { (client, server) } else { (server, client) }
     }
 
     /// What this program did.
@@ -331,121 +315,126 @@ impl Conversation {
     }
 
     /// Counts a call for what `from` sends, and says which it was.
-    fn call(&self, ends: &mut Ends, from: Side) -> String {
+    fn call(&mut self, from: Side) -> String {
         let call = if from == self.side { "write" } else { "read" };
-        let count = at(&mut ends.calls, from);
-        *count += 1;
+        let (sender, _) = self.ends(from);
+        sender.calls += 1;
+        let count = sender.calls;
         self.did(&format!("{call} {count}"))
     }
 
     /// Bytes that went from this end to the other.
-    fn moved(&self, from: Side, bytes: &[u8]) {
-        self.write(|ends, queue| {
-            if ends.is_over || bytes.is_empty() {
-                return;
-            }
-            let call = self.call(ends, from);
-            let count = bytes.len().div_ceil(SEGMENT);
-            for (n, segment) in bytes.chunks(SEGMENT).enumerate() {
-                let is_last = n + 1 == count;
-                let part = format!("{call}, segment {} of {count}", n + 1);
-                let comment = if count == 1 { &call } else { &part };
-                queue.segment(ends, from, if is_last { PSH | ACK } else { ACK }, segment, comment);
-                let full = at(&mut ends.full, from.other());
-                *full += usize::from(segment.len() == SEGMENT);
-                if *full == FULL {
-                    let comment = "made up: acknowledges the second full segment";
-                    queue.segment(ends, from.other(), ACK, &[], comment);
-                } else {
-                    queue.owe(ends, from.other());
-                }
-            }
-        });
-    }
-
-    fn ended(&self, from: Side) {
-        self.write(|ends, queue| {
-            if std::mem::replace(at(&mut ends.ended, from), true) || ends.is_over {
-                return;
-            }
-            ends.is_over = ends.ended == [true; 2];
-            let call = match from == self.side {
-                true => self.did("ends its direction"),
-                false => self.call(ends, from) + ", the end",
-            };
-            queue.segment(ends, from, FIN | ACK, &[], &call);
-            if ends.is_over {
-                // The other end has nothing left to send that could carry it.
-                queue.segment(ends, from.other(), ACK, &[], "made up: acknowledges the last FIN");
+    fn moved(&mut self, queue: &mut Queue, from: Side, bytes: &[u8]) {
+        if self.is_over || bytes.is_empty() {
+            return;
+        }
+        let call = self.call(from);
+        let count = bytes.len().div_ceil(SEGMENT);
+        for (n, segment) in bytes.chunks(SEGMENT).enumerate() {
+            let is_last = n + 1 == count;
+            let part = format!("{call}, segment {} of {count}", n + 1);
+            let comment = if count == 1 { &call } else { &part };
+            self.segment(queue, from, if is_last { PSH | ACK } else { ACK }, segment, comment);
+            let (_, receiver) = self.ends(from);
+            receiver.full += usize::from(segment.len() == SEGMENT);
+            if receiver.full == FULL {
+                let comment = "made up: acknowledges the second full segment";
+                self.segment(queue, from.other(), ACK, &[], comment);
             } else {
-                queue.owe(ends, from.other());
+                self.owe(queue, from.other());
             }
-        });
+        }
     }
 
-    fn reset(&self, by: Side) {
-        self.write(|ends, queue| {
-            if std::mem::replace(&mut ends.is_over, true) {
-                return;
-            }
-            let what =
-                if by == self.side { "resets the connection" } else { "learns of the reset" };
-            queue.segment(ends, by, RST | ACK, &[], &self.did(what));
-            queue.forget(ends, by.other());
-        });
+    fn ended(&mut self, queue: &mut Queue, from: Side) {
+        let (own, other) = self.ends(from);
+        let is_last = other.has_ended;
+        if std::mem::replace(&mut own.has_ended, true) || self.is_over {
+            return;
+        }
+        let call = match from == self.side {
+            true => self.did("ends its direction"),
+            false => self.call(from) + ", the end",
+        };
+        self.segment(queue, from, FIN | ACK, &[], &call);
+        if is_last {
+            self.is_over = true;
+            // The other end has nothing left to send that could carry it.
+            self.segment(queue, from.other(), ACK, &[], "made up: acknowledges the last FIN");
+        } else {
+            self.owe(queue, from.other());
+        }
+    }
+
+    fn reset(&mut self, queue: &mut Queue, by: Side) {
+        if std::mem::replace(&mut self.is_over, true) {
+            return;
+        }
+        let what = if by == self.side { "resets the connection" } else { "learns of the reset" };
+        self.segment(queue, by, RST | ACK, &[], &self.did(what));
+        queue.forget(self.number, by.other());
+    }
+
+    /// The headers of a segment from this end.
+    fn headers(&mut self, from: Side, flags: u8, bytes: &[u8]) -> Vec<u8> {
+        let (own, other) = self.ends(from);
+        let acknowledged = if flags & ACK == 0 { 0 } else { other.next };
+        headers([own.address, other.address], own.next, acknowledged, flags, bytes)
+    }
+
+    /// Writes one segment from this end, which acknowledges what has come to it.
+    fn segment(&mut self, queue: &mut Queue, from: Side, flags: u8, bytes: &[u8], comment: &str) {
+        queue.forget(self.number, from);
+        let headers = self.headers(from, flags, bytes);
+        let kept = bytes.get(..queue.kept).unwrap_or(bytes);
+        let cut = bytes.len() - kept.len();
+        queue.write(queue.time, &[&headers, kept].concat(), cut, comment);
+        let taken = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let taken = taken.wrapping_add(u32::from(flags & (SYN | FIN) != 0));
+        let (own, _) = self.ends(from);
+        own.full = 0;
+        own.next = own.next.wrapping_add(taken);
+    }
+
+    /// Takes note that this end owes an acknowledgement of all that has come to it.
+    fn owe(&mut self, queue: &mut Queue, end: Side) {
+        let packet = self.headers(end, ACK, &[]);
+        let by = (self.number, end);
+        match queue.owed.iter_mut().find(|owed| owed.by == by) {
+            Some(owed) => owed.packet = packet,
+            None => queue.owed.push_back(Owed { due: queue.time + DELAY, by, packet }),
+        }
     }
 }
 
 impl Observer for Conversation {
-    fn see(&self, event: Event<'_>, _: Duration) {
-        let (own, peer) = (self.side, self.side.other());
-        match event {
-            Event::Read(bytes) => self.moved(peer, bytes),
-            Event::Wrote(bytes) => self.moved(own, bytes),
-            Event::End => self.ended(peer),
-            Event::Ended => self.ended(own),
-            Event::Reset => self.reset(peer),
-            Event::OurReset => self.reset(own),
-            Event::Silence | Event::Message(..) | Event::Kernel(_) => {}
+    fn see(&mut self, event: Event<'_>, _: Duration) {
+        if matches!(event, Event::Silence | Event::Message(..) | Event::Kernel(_)) {
+            return;
         }
+        let (capture, own, peer) = (self.capture.clone(), self.side, self.side.other());
+        capture.write(|queue| match event {
+            Event::Read(bytes) => self.moved(queue, peer, bytes),
+            Event::Wrote(bytes) => self.moved(queue, own, bytes),
+            Event::End => self.ended(queue, peer),
+            Event::Ended => self.ended(queue, own),
+            Event::Reset => self.reset(queue, peer),
+            _ => self.reset(queue, own),
+        });
     }
 }
 
 /// A connection that is dropped is closed.
 impl Drop for Conversation {
     fn drop(&mut self) {
-        self.ended(self.side);
+        self.see(Event::Ended, Duration::ZERO);
     }
 }
 
 impl Queue {
-    /// Writes one segment from this end, which acknowledges what has come to it.
-    fn segment(&mut self, ends: &mut Ends, from: Side, flags: u8, bytes: &[u8], comment: &str) {
-        self.forget(ends, from);
-        *at(&mut ends.full, from) = 0;
-        let headers = headers_of(ends, from, flags, bytes);
-        let kept = bytes.get(..self.kept).unwrap_or(bytes);
-        let cut = bytes.len() - kept.len();
-        self.write(self.time, &[&headers, kept].concat(), cut, comment);
-        let taken = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let taken = taken.wrapping_add(u32::from(flags & (SYN | FIN) != 0));
-        let next = at(&mut ends.next, from);
-        *next = next.wrapping_add(taken);
-    }
-
-    /// Takes note that this end owes an acknowledgement of all that has come to it.
-    fn owe(&mut self, ends: &Ends, end: Side) {
-        let packet = headers_of(ends, end, ACK, &[]);
-        let by = (ends.number, end);
-        match self.owed.iter_mut().find(|owed| owed.by == by) {
-            Some(owed) => owed.packet = packet,
-            None => self.owed.push_back(Owed { due: self.time + DELAY, by, packet }),
-        }
-    }
-
     /// Forgets what this end owes.
-    fn forget(&mut self, ends: &Ends, end: Side) {
-        self.owed.retain(|owed| owed.by != (ends.number, end));
+    fn forget(&mut self, number: u32, end: Side) {
+        self.owed.retain(|owed| owed.by != (number, end));
     }
 
     /// Writes the acknowledgements that were due by now.
@@ -459,7 +448,7 @@ impl Queue {
 
     /// Adds a packet, from whose payload this many bytes were cut, unless the queue is stuck.
     fn write(&mut self, time: Duration, packet: &[u8], cut: usize, comment: &str) {
-        if self.has_failed || self.stuck.is_some() {
+        if self.stuck.is_some() {
             return;
         }
         let size = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
@@ -501,17 +490,6 @@ fn padded(bytes: &[u8]) -> impl Iterator<Item = u8> {
     bytes.iter().copied().chain(std::iter::repeat_n(0, zeros))
 }
 
-/// The headers of a segment from this end.
-fn headers_of(ends: &Ends, from: Side, flags: u8, bytes: &[u8]) -> Vec<u8> {
-    let Ends { addresses: [client, server], next: [first, second], .. } = *ends;
-    let (addresses, sequence, expected) = match from {
-        Side::Client => ([client, server], first, second),
-        Side::Server => ([server, client], second, first),
-    };
-    let acknowledged = if flags & ACK == 0 { 0 } else { expected };
-    headers(addresses, sequence, acknowledged, flags, bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -539,14 +517,13 @@ mod tests {
     fn each_write_has_whole_packets() {
         let queue = Mutex::new(Queue { kept: SEGMENT, ..Queue::default() });
         let (began, tell) = ((SystemTime::now(), Instant::now()), Box::new(|_| {}));
-        let shared = Arc::new(Shared { queue, changed: Condvar::new(), began, tell });
+        let capture = Arc::new(Capture { queue, changed: Condvar::new(), began, tell });
         let [client, server] = ["127.0.0.1:50000", "127.0.0.1:1234"].map(|at| at.parse().unwrap());
         let (side, dialect) = (Side::Client, "text");
-        let capture = Capture(Arc::clone(&shared));
-        let talk = capture.begin(Connection { side, dialect, client, server });
-        (0..4).for_each(|_| talk.moved(Side::Server, &[0; 100_000]));
+        let mut talk = capture.begin(Connection { side, dialect, client, server });
+        (0..4).for_each(|_| talk.see(Event::Read(&[0; 100_000]), Duration::ZERO));
         let writes = Arc::default();
-        shared.write_all(Ok((Box::new(Disk(Arc::clone(&writes))), None)));
+        capture.write_all(Ok((Box::new(Disk(Arc::clone(&writes))), None)));
         assert_eq!(lock(&writes).len(), 4);
         for write in lock(&writes).iter() {
             let mut rest = write.as_slice();

@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::Instruments;
 use super::canvas::{COMMAND, Canvas, Colour, HEADER, INK, PALE, PAYLOAD, Pen, Style, WIDTH};
 use super::capture::Capture;
 use super::local::LocalServer;
 use super::picture::save;
 use super::trace::{Event, Observer, Side, ending};
+use super::{Instruments, MakeObserver};
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::places::here;
 use crate::client::progress::per_second;
@@ -53,9 +53,6 @@ impl Row {
 }
 
 /// Counts what a tracer reports.
-#[derive(Default)]
-struct Counter(Mutex<Counts>);
-
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counts {
     reads: u64,
@@ -68,9 +65,9 @@ pub(super) struct Counts {
     endings: BTreeSet<&'static str>,
 }
 
-impl Observer for Counter {
-    fn see(&self, event: Event<'_>, took: Duration) {
-        let mut counts = lock(&self.0);
+impl Observer for Arc<Mutex<Counts>> {
+    fn see(&mut self, event: Event<'_>, took: Duration) {
+        let mut counts = lock(self);
         match event {
             Event::Read(bytes) => {
                 counts.bytes += bytes.len() as u64;
@@ -194,11 +191,12 @@ fn name(number: usize) -> String {
     format!("compare-{:010}-{number}", std::process::id())
 }
 
-fn job(config: Config, path: &Path, name: &str, capture: Option<Capture>) -> Answer<Row> {
-    let counter = Arc::new(Counter::default());
+fn job(config: Config, path: &Path, name: &str, capture: Option<Arc<Capture>>) -> Answer<Row> {
+    let counts = Arc::<Mutex<Counts>>::default();
+    let counted = Arc::clone(&counts);
+    let observer: MakeObserver = Arc::new(move || Box::new(Arc::clone(&counted)));
     let (dialect, downloads) = (config.dialect, config.downloads.clone());
-    let observer = Some(Arc::<Counter>::clone(&counter) as Arc<dyn Observer>);
-    let instruments = Instruments { observer, capture, ..Instruments::default() };
+    let instruments = Instruments { observer: Some(observer), capture, ..Instruments::default() };
     let mut client = Client::new(config, instruments.prepare(Side::Client));
     client.connect_on_demand();
     let start = Instant::now();
@@ -211,7 +209,7 @@ fn job(config: Config, path: &Path, name: &str, capture: Option<Capture>) -> Ans
     let connections = client.connections();
     client.close();
     let time = start.elapsed() - not_counted;
-    let counts = lock(&counter.0).clone();
+    let counts = lock(&counts).clone();
     let payload = sent.bytes + received.bytes;
     Ok(Row { dialect, connections, payload, time, counts })
 }
@@ -349,7 +347,7 @@ mod tests {
 
     #[test]
     fn calls_are_counted_and_a_read_that_takes_long_is_a_wait() {
-        let counter = Counter::default();
+        let mut counter = Arc::<Mutex<Counts>>::default();
         for (event, took) in [
             (Event::Wrote(b"ab"), 9 * PAUSE),
             (Event::Read(b"abc"), PAUSE / 2),
@@ -359,7 +357,7 @@ mod tests {
         ] {
             counter.see(event, took);
         }
-        let Counts { reads, writes, bytes, trips, waited, endings, .. } = lock(&counter.0).clone();
+        let Counts { reads, writes, bytes, trips, waited, endings, .. } = lock(&counter).clone();
         assert_eq!((reads, writes, bytes, trips), (3, 1, 6, 1));
         assert_eq!((waited, endings), (3 * PAUSE, BTreeSet::from(["LF"])));
     }

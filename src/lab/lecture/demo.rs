@@ -46,9 +46,8 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let file = folder.0.join(FILE);
     save(&file, "halo, dunia\n")?;
     let picture = Picture::begin(&line.flags.ladder, line.config.lang)?;
-    let recorder = picture.as_ref().map(Picture::recorder);
     let kernel = line.instruments.kernel;
-    let recorded = Instruments { recorder, kernel, ..Instruments::default() };
+    let recorded = Instruments { picture: picture.clone(), kernel, ..Instruments::default() };
     let serving = recorded.clone().prepare(Side::Server);
     let server = LocalServer::prepared(&folder.0.join("root"), FLAGS, serving)?;
     let config = Config {
@@ -92,7 +91,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
                 ui.print(&format!("{typed}\n"))?;
             }
             if let Some(picture) = &picture {
-                picture.recorder().begin_scene(word, &typed);
+                picture.begin_scene(word, &typed);
             }
             *lock(&zero) = Instant::now();
             ui.run(word, &Argument::Words(words))?;

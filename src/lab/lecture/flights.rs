@@ -15,7 +15,18 @@ pub(super) struct Conversation<'t> {
     pub(super) tapes: Vec<&'t Tape>,
     pub(super) arrows: Vec<Arrow>,
     pub(super) messages: Vec<Message>,
-    pub(super) marks: Vec<(Side, Duration, Mark)>,
+    pub(super) brackets: Vec<Bracket>,
+    /// How many messages of a side are complete at a point.
+    pub(super) complete: BTreeMap<(Side, Duration), usize>,
+}
+
+/// A message that has come, and when its first and its last bytes came.
+pub(super) struct Bracket {
+    pub(super) message: Message,
+    pub(super) first: Duration,
+    pub(super) last: Duration,
+    /// How many messages before it are complete at the same point.
+    pub(super) number: usize,
 }
 
 impl<'t> Conversation<'t> {
@@ -28,12 +39,23 @@ impl<'t> Conversation<'t> {
             messages.extend(receiver.into_iter().flat_map(come));
         }
         arrows.sort_by_key(|arrow| (arrow.start, arrow.end));
-        let mark = |tape: &&'t Tape| {
-            let side = tape.side();
-            tape.marks.iter().map(move |(at, mark)| (side, *at, *mark))
-        };
-        let marks = tapes.iter().flat_map(mark).collect();
-        Conversation { tapes, arrows, messages, marks }
+        let (mut brackets, mut complete) = (Vec::new(), BTreeMap::new());
+        for message in messages.iter().cloned() {
+            let its = |arrow: &&Arrow| {
+                arrow.by == message.by && arrow.from < message.to && arrow.to > message.from
+            };
+            let ends = || arrows.iter().filter(its).map(|arrow| arrow.end);
+            let (Some(first), Some(last)) = (ends().min(), ends().max()) else { continue };
+            let count = complete.entry((message.by, last)).or_insert(0);
+            brackets.push(Bracket { message, first, last, number: *count });
+            *count += 1;
+        }
+        Conversation { tapes, arrows, messages, brackets, complete }
+    }
+
+    /// What happened beside the arrows, and on which tape.
+    pub(super) fn marks(&self) -> impl Iterator<Item = (&Tape, &(Duration, Mark))> {
+        self.tapes.iter().flat_map(|tape| tape.marks.iter().map(move |mark| (*tape, mark)))
     }
 
     /// The parts that an arrow brings, in the order of its bytes. An end brings none.
@@ -51,15 +73,6 @@ impl<'t> Conversation<'t> {
     pub(super) fn is_cut(&self, by: Side) -> bool {
         self.messages.iter().any(|it| it.by == by && it.ending.is_none())
             || self.tapes.iter().any(|tape| tape.side() == by && tape.is_cut())
-    }
-
-    /// When the first and the last bytes of a message came.
-    pub(super) fn span(&self, message: &Message) -> Option<(Duration, Duration)> {
-        let its = |arrow: &&Arrow| {
-            arrow.by == message.by && arrow.from < message.to && arrow.to > message.from
-        };
-        let ends = || self.arrows.iter().filter(its).map(|arrow| arrow.end);
-        Some((ends().min()?, ends().max()?))
     }
 }
 
@@ -131,17 +144,4 @@ fn come(receiver: &Tape) -> Vec<Message> {
         messages.push(Message { by, from, to, part, ending: None });
     }
     messages
-}
-
-/// The messages by their side and by the point at which they are complete, in their order.
-pub(super) type Named<'c> = BTreeMap<(Side, Duration), Vec<&'c Message>>;
-
-pub(super) fn named<'c>(it: &'c Conversation<'_>) -> Named<'c> {
-    let mut named: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for message in &it.messages {
-        if let Some((_, last)) = it.span(message) {
-            named.entry((message.by, last)).or_default().push(message);
-        }
-    }
-    named
 }

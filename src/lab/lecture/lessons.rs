@@ -8,10 +8,9 @@
 //!
 #![doc = include_str!("lessons/english.md")]
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, BufRead as _, BufReader};
 use std::path::MAIN_SEPARATOR;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
@@ -21,7 +20,6 @@ use std::time::{Duration, Instant};
 use super::Instruments;
 use super::keys::{self, Wish};
 use super::local::LocalServer;
-use super::tcp;
 use super::trace::{Output, Side, legend};
 use crate::client::names;
 use crate::client::outcome::{Outcome, Stop};
@@ -53,20 +51,24 @@ const USUAL: &str = "connme-server --all";
 const EXPERIMENT: &str = "connme-lab tcp ";
 
 /// A step of a lesson: what is on the screen at once.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Step<'p> {
     server: Option<&'p str>,
-    /// The server is new to the reader.
-    is_named: bool,
-    texts: Vec<&'p str>,
-    /// What is asked about, but does not run yet.
-    asked: Vec<&'p str>,
-    /// Commands, and what they print.
-    runs: Vec<(&'p str, &'p str)>,
+    parts: Vec<Part<'p>>,
+    has_run: bool,
 }
 
-/// What each command of a step has printed, if it can run here.
-type Printed = Vec<Option<String>>;
+/// A part of a screen.
+#[derive(Clone, Debug, PartialEq)]
+enum Part<'p> {
+    Text(&'p str),
+    /// A server that is new to the reader.
+    Server(&'p str),
+    /// Commands that are asked about, but do not run yet.
+    Asked(String),
+    /// Commands, what they print, and what they have printed, if they can run here.
+    Run(&'p str, &'p str, Option<String>),
+}
 
 /// Takes the reader through the lessons, from the one of this number on. With `--all`, runs all from there on
 /// without a pause, and fails if one prints something else than its page.
@@ -106,21 +108,20 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
 /// Gives the lessons to a reader at a terminal, who chooses the next one and may go back.
 fn give(ui: &mut Ui, lessons: &[&str], first: usize) -> Outcome {
     let (lang, all) = (ui.config().lang, lessons.len());
-    let mut screens = Vec::new();
+    let mut fresh = Vec::new();
     for (number, lesson) in (1..).zip(lessons) {
         let (title, steps) = steps(lesson);
         let most = steps.len();
-        screens.extend((1..).zip(steps).map(|(n, step)| (number, title, n, most, step)));
+        fresh.extend((1..).zip(steps).map(|(n, step)| (number, title, n, most, step)));
     }
-    let first_of = |chosen: usize| screens.iter().position(|(number, ..)| *number == chosen);
+    let mut screens = fresh.clone();
+    let first_of = |chosen: usize| fresh.iter().position(|(number, ..)| *number == chosen);
     let mut at = first_of(first).unwrap_or(0);
     let mut seen = BTreeSet::new();
-    // What the steps have printed, as far as they have run.
-    let mut shown: BTreeMap<usize, Printed> = BTreeMap::new();
     let mut wish = Wish::Help;
     while wish != Wish::Leave {
         clear(ui)?;
-        let Some((number, title, n, most, step)) = screens.get(at) else { break };
+        let Some((number, title, n, most, step)) = screens.get_mut(at) else { break };
         // A lecturer may change it.
         let columns = terminal::Terminal::look().columns;
         if wish == Wish::Help {
@@ -132,14 +133,12 @@ fn give(ui: &mut Ui, lessons: &[&str], first: usize) -> Outcome {
                 ui.tell(&last_word(&seen, all))?;
             }
         } else {
-            if let Entry::Vacant(place) = shown.entry(at) {
+            if !step.has_run {
                 ui.print(&format!("{title}\n\n"))?;
-                let live = &mut |line: &str| drop(ui.print(line));
-                place.insert(step.run(lang, columns, live)?);
+                step.run(lang, columns, &mut |line| drop(ui.print(line)))?;
                 clear(ui)?;
             }
-            let screen = shown.get(&at).map(|printed| step.screen(printed, lang, columns));
-            ui.print(&format!("{title}\n\n{}\n", screen.unwrap_or_default()))?;
+            ui.print(&format!("{title}\n\n{}\n", step.screen(lang, columns)))?;
         }
         let last = wish;
         wish = keys::ask(ui, &said("lesson-where", &[number, &all, n, most]))?;
@@ -156,7 +155,7 @@ fn give(ui: &mut Ui, lessons: &[&str], first: usize) -> Outcome {
             Wish::Lesson(chosen) => {
                 if let Some(first) = first_of(chosen) {
                     at = first;
-                    shown.clear();
+                    screens.clone_from(&fresh);
                 }
             }
             Wish::Help | Wish::Leave => {}
@@ -183,11 +182,12 @@ fn last_word(seen: &BTreeSet<usize>, lessons: usize) -> Msg {
 fn show_all(ui: &mut Ui, lesson: &str, compares: bool) -> Outcome {
     let (title, steps) = steps(lesson);
     ui.print(&format!("{title}\n{}\n\n", "=".repeat(title.chars().count())))?;
-    for step in steps {
+    for mut step in steps {
         let (lang, columns) = (ui.config().lang, terminal::Terminal::look().columns);
-        let printed = step.run(lang, columns, &mut |_| ())?;
-        ui.print(&format!("{}\n\n", step.screen(&printed, lang, columns)))?;
-        for (came, (command, expected)) in printed.iter().zip(&step.runs) {
+        step.run(lang, columns, &mut |_| ())?;
+        ui.print(&format!("{}\n\n", step.screen(lang, columns)))?;
+        for part in &step.parts {
+            let Part::Run(command, expected, came) = part else { continue };
             // Windows may throw away what came before a reset.
             let is_certain = compares && !(cfg!(windows) && expected.contains("[reset]"));
             let comparable =
@@ -224,52 +224,35 @@ fn broken(command: &str, columns: usize) -> String {
 
 impl Step<'_> {
     /// Runs the commands. `live` gets what an experiment prints before it ends.
-    fn run(&self, lang: Lang, columns: usize, live: &mut dyn FnMut(&str)) -> Answer<Printed> {
-        if let [(line, _)] = self.runs.as_slice()
-            && let Some(name) = line.strip_prefix(EXPERIMENT)
-        {
-            live(&format!("$ {line}\n"));
-            let mut printed = String::new();
-            let print = &mut |line: &str| {
-                live(line);
-                printed += line;
+    fn run(&mut self, lang: Lang, columns: usize, live: &mut dyn FnMut(&str)) -> Answer<()> {
+        let mut place = None;
+        for part in &mut self.parts {
+            let Part::Run(line, _, came) = part else { continue };
+            let place = match &place {
+                Some(place) => place,
+                None => place.insert(Place::new(self.server.unwrap_or(USUAL), lang, columns)?),
             };
-            let can_run = tcp::show(name, print).transpose()?.unwrap_or(false);
-            return Ok(vec![can_run.then_some(printed)]);
+            let failed = |error| Failure::local(("run", "menjalankan"), *line, error);
+            *came = place.run(line, live).map_err(failed)?;
         }
-        if self.runs.is_empty() {
-            return Ok(Vec::new());
-        }
-        let place = Place::new(self.server.unwrap_or(USUAL), lang, columns)?;
-        let run = |(line, _): &(&str, &str)| {
-            let came: io::Result<String> =
-                split(line, ';').into_iter().map(|it| place.run(it)).collect();
-            let failed = |error| Failure::local(("run", "menjalankan"), line, error);
-            Ok(Some(place.as_on_the_page(&came.map_err(failed)?)))
-        };
-        self.runs.iter().map(run).collect()
+        self.has_run = true;
+        Ok(())
     }
 
-    /// The screen, when the commands have printed this. What was printed is as it was.
-    fn screen(&self, printed: &Printed, lang: Lang, columns: usize) -> String {
+    /// The screen. What was printed is as it was.
+    fn screen(&self, lang: Lang, columns: usize) -> String {
         let paragraph = |text: &str| wrapped(&plain(text), columns.min(100));
-        let mut parts: Vec<_> = self.texts.iter().map(|text| paragraph(text)).collect();
-        if let Some(line) = self.server.filter(|_| self.is_named) {
-            parts.push(paragraph(&format!("Server: {line}")));
-        }
-        if !self.asked.is_empty() {
-            let asked = self.asked.iter().map(|line| commands(line, columns));
-            parts.push(asked.collect::<Vec<_>>().join("\n"));
-        }
-        for (came, (line, recorded)) in printed.iter().zip(&self.runs) {
-            let mut part = commands(line, columns) + "\n";
-            if came.is_none() {
-                part += &(paragraph(&said("recorded", &[]).say(lang)) + "\n\n");
+        let screen = |part: &Part<'_>| match part {
+            Part::Text(text) => paragraph(text),
+            Part::Server(line) => paragraph(&format!("Server: {line}")),
+            Part::Asked(line) => commands(line, columns),
+            Part::Run(line, recorded, came) => {
+                let note = said("recorded", &[]).say(lang);
+                let printed = came.clone().unwrap_or_else(|| paragraph(&note) + "\n\n" + recorded);
+                format!("{}\n{}", commands(line, columns), printed.trim_end_matches('\n'))
             }
-            part += came.as_deref().unwrap_or(recorded);
-            parts.push(part.trim_end_matches('\n').to_owned());
-        }
-        parts.join("\n\n")
+        };
+        self.parts.iter().map(screen).collect::<Vec<_>>().join("\n\n")
     }
 }
 
@@ -289,14 +272,19 @@ fn steps(lesson: &str) -> (&str, Vec<Step<'_>>) {
             let (printed, after) = printed.unwrap_or(("", after));
             let is_alone = commands.starts_with(EXPERIMENT);
             if is_alone || runs.last().is_none_or(|step| step.server != server) {
-                runs.push(Step { server, is_named: !runs.is_empty(), ..Step::default() });
+                let parts = server.filter(|_| !runs.is_empty()).map(Part::Server);
+                runs.push(Step { server, parts: parts.into_iter().collect(), has_run: false });
             }
             if runs.len() == 1 {
-                (question.server, question.is_named) = (server, true);
-                question.asked.push(commands);
+                if let Some(Part::Asked(asked)) = question.parts.last_mut() {
+                    *asked += &format!("; {commands}");
+                } else {
+                    question.parts.extend(server.map(Part::Server));
+                    question.parts.push(Part::Asked(commands.to_owned()));
+                }
             }
             if let Some(step) = runs.last_mut() {
-                step.runs.push((commands, printed));
+                step.parts.push(Part::Run(commands, printed, None));
             }
             texts = after;
         }
@@ -305,8 +293,8 @@ fn steps(lesson: &str) -> (&str, Vec<Step<'_>>) {
                 Some(line) => server = Some(line),
                 // The page ends with the targets of its links.
                 None if text.is_empty() || text.starts_with('[') && text.contains("]: ") => {}
-                None if runs.is_empty() => question.texts.push(text),
-                None => explanation.texts.push(text),
+                None if runs.is_empty() => question.parts.push(Part::Text(text)),
+                None => explanation.parts.push(Part::Text(text)),
             }
         }
     }
@@ -357,22 +345,33 @@ impl Place {
         Ok(Place { server, folder, traced, lang, columns })
     }
 
-    /// Runs a command, and returns what it prints, and then what the server has traced. Commands with `&` between
-    /// them run at the same time, each a moment later than the one before it.
-    fn run(&self, line: &str) -> io::Result<String> {
-        let mut running = Vec::new();
-        for (number, command) in split(line, '&').into_iter().enumerate() {
-            if number > 0 {
-                thread::sleep(MOMENT);
-            }
-            running.extend(self.start(command)?);
-        }
+    /// Runs commands one after the other, and returns what they print, each followed by what the server has traced. Commands
+    /// with `&` between them run at the same time, each a moment later than the one before it. Nothing if one cannot run
+    /// here.
+    fn run(&self, line: &str, live: &mut dyn FnMut(&str)) -> io::Result<Option<String>> {
         let mut printed = String::new();
-        for (mut child, mut output) in running {
-            output.read_to_string(&mut printed)?;
-            child.wait()?;
+        for commands in split(line, ';') {
+            let mut running = Vec::new();
+            for (number, command) in split(commands, '&').into_iter().enumerate() {
+                if number > 0 {
+                    thread::sleep(MOMENT);
+                }
+                running.extend(self.start(command)?);
+            }
+            for (mut child, output) in running {
+                for line in BufReader::new(output).lines() {
+                    let line = line? + "\n";
+                    if commands.starts_with(EXPERIMENT) {
+                        live(&line);
+                    }
+                    printed += &line;
+                }
+                child.wait()?;
+            }
+            printed += &self.traced();
         }
-        Ok(printed + &self.traced())
+        let impossible = said("tcp-impossible", &[]).say(self.lang);
+        Ok(Some(self.as_on_the_page(&printed)).filter(|printed| !printed.contains(&impossible)))
     }
 
     /// What the server has traced since it was last asked, with the ends of its connections.
@@ -404,24 +403,26 @@ impl Place {
         match words.as_slice() {
             ["printf", text] => write(text.replace("\\n", "\n").as_bytes())?,
             ["head", "-c", count, "/dev/zero"] => write(&vec![0; count.parse().unwrap_or(0)])?,
-            ["connme-client", words @ ..] => {
+            [name @ ("connme-client" | "connme-lab"), words @ ..] => {
                 let (output, input) = io::pipe()?;
-                let name = format!("connme-client{}", std::env::consts::EXE_SUFFIX);
-                let mut client = Command::new(this_program()?.with_file_name(name));
-                let dialect = words.iter().skip_while(|word| **word != "--dialect").nth(1);
-                let dialect = dialect.and_then(|name| Dialect::named(name));
-                let port = self.server.port(dialect.unwrap_or(Dialect::Text));
-                client.args(["--lang", self.lang.choose("en", "id")]);
-                client.args(["--server", &format!("{TCP_IP}:{port}")]).args(words);
-                client.env("COLUMNS", self.columns.to_string());
+                let file_name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+                let mut program = Command::new(this_program()?.with_file_name(file_name));
+                program.args(["--lang", self.lang.choose("en", "id")]);
+                if *name == "connme-client" {
+                    let dialect = words.iter().skip_while(|word| **word != "--dialect").nth(1);
+                    let dialect = dialect.and_then(|name| Dialect::named(name));
+                    let port = self.server.port(dialect.unwrap_or(Dialect::Text));
+                    program.args(["--server", &format!("{TCP_IP}:{port}")]);
+                }
+                program.args(words).env("COLUMNS", self.columns.to_string());
                 // Nothing to read, without the device for that, which a bare container lacks.
                 let (nothing, _) = io::pipe()?;
-                client.current_dir(&here).stdin(nothing).stderr(input.try_clone()?);
+                program.current_dir(&here).stdin(nothing).stderr(input.try_clone()?);
                 match file {
-                    Some(file) => client.stdout(File::create(file)?),
-                    None => client.stdout(input),
+                    Some(file) => program.stdout(File::create(file)?),
+                    None => program.stdout(input),
                 };
-                return Ok(Some((client.spawn()?, output)));
+                return Ok(Some((program.spawn()?, output)));
             }
             _ => return Err(io::ErrorKind::Unsupported.into()),
         }

@@ -40,15 +40,8 @@ impl LocalServer {
         let store = Store::open(root, config.store, &Log::default())
             .map_err(|error| Failure::local(START, "connme-server", error.cause()))?;
         let server = Server::new(store, Log::default(), wires, limits, prepare);
-        let listen = |dialect: Dialect| {
-            // A capture is read by what knows a dialect by its port.
-            let usual = if Capture::of_program().is_some() { dialect.port() } else { 0 };
-            let listener = TcpListener::bind((TCP_IP, usual));
-            Ok((dialect, listener.or_else(|_| TcpListener::bind((TCP_IP, 0)))?))
-        };
-        let listeners: io::Result<_> = Dialect::ALL.into_iter().map(listen).collect();
         let serve = |listeners| drop(server.run(listeners));
-        LocalServer::start(listeners.map_err(failed)?, serve).map_err(failed)
+        LocalServer::start(&Dialect::ALL, serve).map_err(failed)
     }
 
     /// A server for `text` of another kind. See [`LocalServer::start`] for what `serve` has to do.
@@ -56,21 +49,26 @@ impl LocalServer {
         line: &str,
         serve: impl Fn(&TcpListener) + Send + 'static,
     ) -> Answer<LocalServer> {
-        let failed = |error| Failure::local(START, line, error);
-        let listener = TcpListener::bind((TCP_IP, 0)).map_err(failed)?;
         let serve = move |listeners: Vec<_>| listeners.iter().for_each(|(_, one)| serve(one));
-        LocalServer::start(vec![(Dialect::Text, listener)], serve).map_err(failed)
+        let started = LocalServer::start(&[Dialect::Text], serve);
+        started.map_err(|error| Failure::local(START, line, error))
     }
 
-    /// Starts `serve` with these, in a thread. It has to return when a listener does not wait any more.
+    /// Starts `serve` in a thread, with a listener for each of these. It has to return when a listener does not wait any
+    /// more.
     fn start(
-        listeners: Vec<(Dialect, TcpListener)>,
+        dialects: &[Dialect],
         serve: impl FnOnce(Vec<(Dialect, TcpListener)>) + Send + 'static,
     ) -> io::Result<LocalServer> {
-        let (mut ports, mut own) = (Vec::new(), Vec::new());
-        for (dialect, listener) in &listeners {
+        let (mut ports, mut own, mut listeners) = (Vec::new(), Vec::new(), Vec::new());
+        for dialect in dialects {
+            // A capture is read by what knows a dialect by its port.
+            let usual = if Capture::of_program().is_some() { dialect.port() } else { 0 };
+            let listener = TcpListener::bind((TCP_IP, usual));
+            let listener = listener.or_else(|_| TcpListener::bind((TCP_IP, 0)))?;
             ports.push((*dialect, listener.local_addr()?.port()));
             own.push(listener.try_clone()?);
+            listeners.push((*dialect, listener));
         }
         thread::Builder::new().spawn(move || serve(listeners))?;
         Ok(LocalServer { ports, listeners: own })

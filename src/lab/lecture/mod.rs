@@ -9,6 +9,7 @@ pub(super) mod compare;
 pub(super) mod demo;
 pub mod faults;
 mod flights;
+mod instrumented;
 pub mod kernel;
 mod keys;
 pub mod lessons;
@@ -16,7 +17,7 @@ mod local;
 mod packet;
 pub mod picture;
 pub mod questions;
-pub mod record;
+mod record;
 mod sequence;
 pub(super) mod tcp;
 #[cfg(test)]
@@ -33,41 +34,43 @@ use crate::client::ui::Ui;
 use crate::lang::Msg;
 use crate::wire::stream::{self, Prepare, Stream};
 use capture::Capture;
-use faults::{Faults, Faulty};
+use faults::Faults;
+use instrumented::Instrumented;
 use kernel::Watch;
-use picture::save;
-use record::Recorder;
-use trace::{Connection, Ladder, Observer, Output, Side, Traced};
+use picture::{Picture, save};
+use trace::{Connection, Ladder, Observer, Output, Side};
+
+/// Makes an observer.
+pub type MakeObserver = Arc<dyn Fn() -> Box<dyn Observer> + Send + Sync>;
 
 /// What is between a wire and its socket.
 #[derive(Clone, Default)]
 pub struct Instruments {
     /// Where every read and write becomes a packet.
-    pub capture: Option<Capture>,
+    pub capture: Option<Arc<Capture>>,
     /// Where every read and write is printed.
     pub trace: Option<Output>,
     /// After each call all observers are told what the kernel says of the socket.
     pub kernel: bool,
     /// What goes wrong with what is sent.
     pub faults: Option<Faults>,
-    /// Receives every read and write.
-    pub observer: Option<Arc<dyn Observer>>,
-    /// Records every connection for a picture.
-    pub recorder: Option<Arc<Recorder>>,
+    /// Makes what receives every read and write of a new connection.
+    pub observer: Option<MakeObserver>,
+    /// Where every connection is recorded.
+    pub picture: Option<Arc<Picture>>,
 }
 
 impl Instruments {
     /// Puts these between the wires of this side and their sockets. Without any there is the plain socket.
     pub fn prepare(self, side: Side) -> Prepare {
-        let Instruments { capture, trace, faults, observer, recorder, .. } = &self;
+        let Instruments { capture, trace, faults, observer, picture, .. } = &self;
         let is_watched = capture.is_some() || trace.is_some() || observer.is_some();
-        if !is_watched && faults.is_none() && recorder.is_none() {
+        if !is_watched && faults.is_none() && picture.is_none() {
             return stream::plain();
         }
         Arc::new(move |socket, peer, dialect| self.over(socket, peer, side, dialect))
     }
 
-    /// The faults are above the observers, so that these see what really crosses the socket.
     fn over(
         &self,
         socket: TcpStream,
@@ -78,29 +81,26 @@ impl Instruments {
         let watch = self.kernel.then(|| Watch::new(&socket)).flatten();
         let peer = peer.map_or_else(|| socket.peer_addr(), Ok);
         let addresses = socket.local_addr().and_then(|own| Ok((own, peer?)));
-        let mut observers: Vec<_> = self.observer.iter().cloned().collect();
+        let mut observers: Vec<_> = self.observer.iter().map(|make| make()).collect();
         if let Ok((own, peer)) = addresses {
             let (client, server) = if side == Side::Client { (own, peer) } else { (peer, own) };
             let connection = Connection { side, dialect, client, server };
             if let Some(capture) = &self.capture {
-                observers.push(Arc::new(capture.begin(connection)));
+                observers.push(Box::new(capture.begin(connection)));
             }
-            if let Some(recorder) = &self.recorder {
+            if let Some(picture) = &self.picture {
                 let cut = self.faults.as_ref().and_then(|faults| faults.cut);
-                observers.push(Arc::new(recorder.begin(connection, cut)));
+                observers.push(Box::new(picture.observe(connection, cut)));
             }
             if let Some(output) = &self.trace {
-                observers.push(Arc::new(Ladder::begin(connection, output.clone())));
+                observers.push(Box::new(Ladder::begin(connection, output.clone())));
             }
         }
-        let mut stream: Box<dyn Stream> = Box::new(socket);
-        if !observers.is_empty() {
-            stream = Box::new(Traced::new(stream, observers, watch));
+        if observers.is_empty() && self.faults.is_none() {
+            return Box::new(socket);
         }
-        if let Some(faults) = &self.faults {
-            stream = Box::new(Faulty::new(stream, faults.clone()));
-        }
-        stream
+        let faults = self.faults.clone().unwrap_or_default();
+        Box::new(Instrumented::new(Box::new(socket), observers, watch, faults))
     }
 }
 

@@ -1,26 +1,18 @@
-//! Records what happens on connections, for a picture: when, in which direction, how many bytes, and how
-//! they begin. What it keeps is bounded: the rest is counted.
+//! What happens at one side of a connection, as a picture needs it: when, in which direction, how many bytes, and how
+//! they begin. What is kept is bounded: the rest is counted.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::kernel::Row;
-use super::trace::{Connection, Event, Observer, Side};
-use crate::error::lock;
+use super::trace::{Connection, Event, Side};
 use crate::wire::stream::Ending;
 
 /// The reads, writes, messages and silences that are kept of one side of a connection. A picture of more is
 /// taller than a reader scrolls.
 pub(super) const MOST_EVENTS: usize = 300;
 
-/// The sides of connections that are kept.
-const MOST_TAPES: usize = 40;
-
 /// The first bytes that are kept of a call: more than a label has room for.
 const HEAD: usize = 80;
-
-/// How long a picture waits for the other thread's side to end.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Some bytes on their way, or the end of what a side sends.
 #[derive(Clone, Debug)]
@@ -94,7 +86,7 @@ pub(super) struct Tape {
 }
 
 impl Tape {
-    pub(super) fn new(connection: Connection, began: Duration) -> Tape {
+    pub(super) fn new(connection: Connection, began: Duration, cut: Option<u64>) -> Tape {
         Tape {
             connection,
             began,
@@ -102,7 +94,7 @@ impl Tape {
             messages: Vec::new(),
             marks: Vec::new(),
             rows: Vec::new(),
-            cut: None,
+            cut,
             left_out: 0,
             sent: 0,
             came: 0,
@@ -192,8 +184,8 @@ impl Tape {
         has_room
     }
 
-    /// What happened in this time.
-    fn between(&self, from: Duration, to: Duration) -> Tape {
+    /// What happened in this time, if any bytes moved in it.
+    pub(super) fn between(&self, from: Duration, to: Duration) -> Option<Tape> {
         let is_in = |at: Duration| (from..to).contains(&at);
         let mut part = Tape { began: from, ..self.clone() };
         part.arrows.retain(|arrow| is_in(arrow.end));
@@ -203,101 +195,7 @@ impl Tape {
         if let Some((_, row)) = self.rows.iter().rfind(|(at, _)| *at < from) {
             part.rows.insert(0, (from, *row));
         }
-        part
-    }
-}
-
-/// A part of a session that has a picture of its own.
-#[derive(Clone, Debug)]
-pub(super) struct Scene {
-    /// The word of its command.
-    pub(super) word: &'static str,
-    /// What the user typed.
-    pub(super) typed: String,
-    began: Duration,
-}
-
-/// Keeps the tapes of all connections, by one clock.
-pub struct Recorder {
-    start: Instant,
-    state: Mutex<State>,
-    ended: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    tapes: Vec<Tape>,
-    scenes: Vec<Scene>,
-    running: usize,
-    left_out: u64,
-}
-
-impl Recorder {
-    /// A recorder whose clock begins now.
-    pub fn new() -> Arc<Recorder> {
-        let (start, state) = (Instant::now(), Mutex::default());
-        Arc::new(Recorder { start, state, ended: Condvar::new() })
-    }
-
-    /// The observer of one side of a new connection, which may break off after a number of bytes.
-    pub(super) fn begin(self: &Arc<Recorder>, connection: Connection, cut: Option<u64>) -> Track {
-        let mut state = lock(&self.state);
-        state.running += 1;
-        let number = state.tapes.len();
-        if number < MOST_TAPES {
-            state.tapes.push(Tape { cut, ..Tape::new(connection, self.start.elapsed()) });
-        } else {
-            state.left_out += 1;
-        }
-        Track { recorder: Arc::clone(self), number }
-    }
-
-    /// Begins a part of the session with a picture of its own.
-    pub(super) fn begin_scene(&self, word: &'static str, typed: &str) {
-        let (began, typed) = (self.start.elapsed(), typed.to_owned());
-        lock(&self.state).scenes.push(Scene { word, typed, began });
-    }
-
-    /// Each scene, and the tapes of what happened in it.
-    pub(super) fn scenes(&self) -> Vec<(Scene, Vec<Tape>)> {
-        let state = lock(&self.state);
-        let scene = |(n, scene): (usize, &Scene)| {
-            let to = state.scenes.get(n + 1).map_or(Duration::MAX, |next| next.began);
-            let tapes = state.tapes.iter().map(|tape| tape.between(scene.began, to));
-            (scene.clone(), tapes.filter(|tape| !tape.arrows.is_empty()).collect())
-        };
-        state.scenes.iter().enumerate().map(scene).collect()
-    }
-
-    /// All tapes, after those that still run have had a moment to end, and the number of sides of connections
-    /// that were left out.
-    pub(super) fn tapes(&self) -> (Vec<Tape>, u64) {
-        let state = lock(&self.state);
-        let waited = self.ended.wait_timeout_while(state, PATIENCE, |state| state.running > 0);
-        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        (state.tapes.clone(), state.left_out)
-    }
-}
-
-/// Records one side of a connection.
-pub(super) struct Track {
-    recorder: Arc<Recorder>,
-    number: usize,
-}
-
-impl Observer for Track {
-    fn see(&self, event: Event<'_>, took: Duration) {
-        let at = self.recorder.start.elapsed();
-        if let Some(tape) = lock(&self.recorder.state).tapes.get_mut(self.number) {
-            tape.add(event, at, took);
-        }
-    }
-}
-
-impl Drop for Track {
-    fn drop(&mut self) {
-        lock(&self.recorder.state).running -= 1;
-        self.recorder.ended.notify_all();
+        Some(part).filter(|part| !part.arrows.is_empty())
     }
 }
 
@@ -312,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_tape_is_bounded_and_keeps_the_end() {
-        let mut tape = Tape::new(connection(), Duration::ZERO);
+        let mut tape = Tape::new(connection(), Duration::ZERO, None);
         let bytes = vec![7; 100_000];
         for _ in 0..1000 {
             tape.add(Event::Wrote(&bytes), Duration::ZERO, Duration::ZERO);
@@ -321,7 +219,7 @@ mod tests {
         assert_eq!((tape.arrows.len(), tape.marks.len(), tape.left_out), (MOST_EVENTS, 1, 700));
         assert_eq!(tape.sent, 100_000_000);
         // The end of a long payload comes after what is kept, and names it.
-        let mut long = Tape::new(connection(), Duration::ZERO);
+        let mut long = Tape::new(connection(), Duration::ZERO, None);
         for _ in 0..1000 {
             long.add(Event::Read(b"12345"), Duration::ZERO, Duration::ZERO);
         }
@@ -336,40 +234,21 @@ mod tests {
 
     #[test]
     fn a_scene_has_what_happened_in_its_time() {
-        let recorder = Recorder::new();
-        let track = recorder.begin(connection(), None);
-        let said = |word, bytes: &[u8]| {
-            recorder.begin_scene(word, word);
-            track.see(Event::Wrote(bytes), Duration::ZERO);
-        };
-        said("ls", b"ls\n");
+        let at = Duration::from_secs;
+        let mut tape = Tape::new(connection(), Duration::ZERO, None);
+        tape.add(Event::Wrote(b"ls\n"), at(1), Duration::ZERO);
         let row = Row { state: "CLOSE_WAIT", sent: 0, unread: 0, timer: None, timeouts: 0 };
-        track.see(Event::Kernel(row), Duration::ZERO);
-        said("rm", b"rm a\n");
-        let scenes = recorder.scenes();
-        let seen: Vec<_> = scenes
-            .iter()
-            .map(|(scene, tapes)| (scene.word, tapes[0].arrows[0].from, tapes[0].arrows[0].to))
-            .collect();
-        assert_eq!(seen, [("ls", 0, 3), ("rm", 3, 8)]);
-        let is_one = |tapes: &[Tape]| tapes.len() == 1 && tapes[0].arrows.len() == 1;
-        assert!(scenes.iter().all(|(_, tapes)| is_one(tapes)), "{scenes:?}");
-        // A state lasts until the next one, so the later scene begins with it.
-        let (later, tapes) = &scenes[1];
-        assert_eq!(tapes[0].rows, [(later.began, row)]);
-    }
-
-    #[test]
-    fn a_recorder_is_bounded_and_waits_for_the_other_side() {
-        let recorder = Recorder::new();
-        let begin = || recorder.begin(connection(), None);
-        (0..MOST_TAPES).for_each(|_| drop(begin()));
-        begin().see(Event::Reset, Duration::ZERO);
-        let last = begin();
-        let thread = std::thread::spawn(move || drop(last));
-        let (tapes, left_out) = recorder.tapes();
-        thread.join().unwrap();
-        assert_eq!((tapes.len(), left_out), (MOST_TAPES, 2));
-        assert_eq!(lock(&recorder.state).running, 0);
+        tape.add(Event::Kernel(row), at(2), Duration::ZERO);
+        tape.add(Event::Wrote(b"rm a\n"), at(4), Duration::ZERO);
+        for (began, end, bytes, rows) in [
+            (at(0), at(3), (0, 3), vec![(at(2), row)]),
+            (at(3), Duration::MAX, (3, 8), vec![(at(3), row)]),
+        ] {
+            let scene = tape.between(began, end).unwrap();
+            let [Arrow { from, to, .. }] = scene.arrows.as_slice() else { panic!("{scene:?}") };
+            // A state lasts until the next one, so the later scene begins with it.
+            assert_eq!(((*from, *to), scene.rows), (bytes, rows));
+        }
+        assert!(tape.between(at(2), at(3)).is_none());
     }
 }

@@ -8,9 +8,9 @@ use super::canvas::{
     BROKEN, COMMAND, Canvas, Colour, HEADER, INK, PALE, PAPER, PAYLOAD, Pen, REPLY, SIZE, Style,
     WIDTH,
 };
-use super::flights::{Conversation, Named, named, pair};
+use super::flights::{Bracket, Conversation, pair};
 use super::kernel::{CLOSED, LISTEN, Row, TIME_WAIT};
-use super::record::{Arrow, Mark, Message, Part, Tape};
+use super::record::{Arrow, Mark, Part, Tape};
 use super::trace::{Connection, Side, ending, show};
 use crate::lab::text::said;
 use crate::lang::{Lang, Msg};
@@ -48,6 +48,7 @@ const NOTE: Style = Style::new(PALE);
 const MOST_NAMED: usize = 6;
 
 /// Where the points in time of a connection are on the paper.
+#[derive(Default)]
 struct Scale {
     heights: BTreeMap<Duration, f64>,
     /// Where a gap is folded, and how long it is.
@@ -95,7 +96,7 @@ pub(super) fn draw(
     is_dark: bool,
 ) -> String {
     let conversations = pair(tapes);
-    let mut sheet = Sheet { canvas: Canvas::new(is_dark), lang, y: 0.0 };
+    let mut sheet = Sheet { canvas: Canvas::new(is_dark), lang, y: 0.0, scale: Scale::default() };
     let is_slide = title.is_some();
     let session = said("session", &[]).say(lang);
     let title = title.unwrap_or(&session);
@@ -112,8 +113,7 @@ pub(super) fn draw(
     if conversations.is_empty() {
         sheet.sentence(&said("no-connection", &[]));
     }
-    let count = conversations.len();
-    let about = said("ladder", &[&count]);
+    let about = said("ladder", &[&conversations.len()]);
     let height = sheet.y + 16.0;
     let width = if is_slide { SLIDE * height.max(WIDTH / SLIDE) } else { WIDTH };
     let height = if is_slide { width / SLIDE } else { height };
@@ -126,47 +126,35 @@ fn milliseconds(time: Duration) -> String {
     format!("{millis:.digits$}")
 }
 
+/// The corners of a figure.
+type Corners = &'static [(f64, f64)];
+
+/// How a part of a conversation is drawn: its word in both languages, its pen, and its sign. The dashes and the sign are for
+/// those who see no colours, and for a copier.
+fn look(part: Part) -> ((&'static str, &'static str), Pen, Corners) {
+    const SQUARE: Corners = &[(-5.0, -5.0), (5.0, -5.0), (5.0, 5.0), (-5.0, 5.0)];
+    const DIAMOND: Corners = &[(-7.0, 0.0), (0.0, -7.0), (7.0, 0.0), (0.0, 7.0)];
+    const HEXAGON: Corners =
+        &[(-7.0, 0.0), (-3.5, -6.0), (3.5, -6.0), (7.0, 0.0), (3.5, 6.0), (-3.5, 6.0)];
+    const TRIANGLE: Corners = &[(-7.0, 6.0), (0.0, -6.0), (7.0, 6.0)];
+    match part {
+        Part::Command => (("command", "perintah"), Pen(COMMAND, 2.5, ""), SQUARE),
+        Part::Header => (("header", "header"), Pen(HEADER, 2.5, "8 4"), DIAMOND),
+        Part::Payload => (("payload", "isi"), Pen(PAYLOAD, 4.5, ""), HEXAGON),
+        Part::Reply => (("reply", "jawaban"), Pen(REPLY, 2.5, "10 3 2 3"), TRIANGLE),
+    }
+}
+
 /// The picture as far as it is drawn: down to `y`.
 struct Sheet {
     canvas: Canvas,
     lang: Lang,
     y: f64,
+    /// That of the connection which is drawn.
+    scale: Scale,
 }
 
 impl Sheet {
-    fn word(&self, part: Part) -> &'static str {
-        match part {
-            Part::Command => self.lang.choose("command", "perintah"),
-            Part::Header => "header",
-            Part::Payload => self.lang.choose("payload", "isi"),
-            Part::Reply => self.lang.choose("reply", "jawaban"),
-        }
-    }
-
-    /// A part's colour, width and dashes: the last two for those who see no colours, and for a copier.
-    fn pen(part: Part) -> Pen {
-        match part {
-            Part::Command => Pen(COMMAND, 2.5, ""),
-            Part::Header => Pen(HEADER, 2.5, "8 4"),
-            Part::Payload => Pen(PAYLOAD, 4.5, ""),
-            Part::Reply => Pen(REPLY, 2.5, "10 3 2 3"),
-        }
-    }
-
-    /// A part's sign: square, diamond, hexagon or triangle.
-    fn sign(&mut self, part: Part, x: f64, y: f64) {
-        let Pen(colour, ..) = Sheet::pen(part);
-        let corners: &[(f64, f64)] = match part {
-            Part::Command => &[(-5.0, -5.0), (5.0, -5.0), (5.0, 5.0), (-5.0, 5.0)],
-            Part::Header => &[(-7.0, 0.0), (0.0, -7.0), (7.0, 0.0), (0.0, 7.0)],
-            Part::Payload => {
-                &[(-7.0, 0.0), (-3.5, -6.0), (3.5, -6.0), (7.0, 0.0), (3.5, 6.0), (-3.5, 6.0)]
-            }
-            Part::Reply => &[(-7.0, 6.0), (0.0, -6.0), (7.0, 6.0)],
-        };
-        self.canvas.area(&around(x, y, corners), colour);
-    }
-
     fn sentence(&mut self, text: &Msg) {
         self.y += LINE;
         self.canvas.text(24.0, self.y, NOTE, &text.say(self.lang));
@@ -177,9 +165,10 @@ impl Sheet {
         self.canvas.text(24.0, 36.0, TEXT.bold(22.0), &title.replace('\n', " "));
         let mut x = 24.0;
         for part in [Part::Command, Part::Header, Part::Payload, Part::Reply] {
-            let word = self.word(part);
-            self.canvas.line(&[(x, 62.0), (x + 56.0, 62.0)], Sheet::pen(part));
-            self.sign(part, x + 72.0, 62.0);
+            let ((english, indonesian), pen, sign) = look(part);
+            let word = self.lang.choose(english, indonesian);
+            self.canvas.line(&[(x, 62.0), (x + 56.0, 62.0)], pen);
+            self.canvas.area(&around(x + 72.0, 62.0, sign), pen.0);
             self.canvas.text(x + 88.0, 67.0, TEXT, word);
             x += 120.0 + word.len() as f64 * LETTER;
         }
@@ -196,17 +185,14 @@ impl Sheet {
         if !conversations.is_empty() {
             self.sentence(&said("gaps", &[]));
         }
-        if conversations.iter().any(|it| it.tapes.iter().any(|tape| !tape.rows.is_empty())) {
+        if conversations.iter().flat_map(|it| &it.tapes).any(|tape| !tape.rows.is_empty()) {
             self.sentence(&said("band", &[]));
         }
     }
 
     fn conversation(&mut self, number: usize, it: &Conversation<'_>) {
-        let Some(Connection { dialect, client, server, .. }) =
-            it.tapes.first().map(|tape| tape.connection)
-        else {
-            return;
-        };
+        let Some(tape) = it.tapes.first() else { return };
+        let Connection { dialect, client, server, .. } = tape.connection;
         self.y += 20.0;
         let rule = [(24.0, self.y), (WIDTH - 24.0, self.y)];
         self.canvas.line(&rule, Pen(PALE, 1.0, ""));
@@ -219,57 +205,55 @@ impl Sheet {
         self.canvas.text(AXIS - 12.0, self.y + 70.0, NOTE.end(), "ms");
         let top = self.y + 80.0;
         let began = it.tapes.iter().map(|tape| tape.began).min().unwrap_or_default();
-        let named = named(it);
         let arrows = it.arrows.iter().flat_map(|arrow| [arrow.start, arrow.end]);
-        let marks = it.marks.iter().map(|(_, at, _)| *at);
+        let marks = it.marks().map(|(_, (at, _))| *at);
         let rows = it.tapes.iter().flat_map(|tape| tape.rows.iter().map(|(at, _)| *at));
         let times = [began].into_iter().chain(arrows).chain(marks).chain(rows);
         let mut lines: BTreeMap<_, _> = times.map(|time| (time, 1)).collect();
-        for ((_, time), messages) in &named {
-            let most = messages.len().min(MOST_NAMED + 1);
+        for ((_, time), messages) in &it.complete {
+            let most = (*messages).min(MOST_NAMED + 1);
             lines.entry(*time).and_modify(|lines| *lines = most.max(*lines));
         }
-        let scale = Scale::new(&lines, top + 22.0);
-        self.lifelines(top, &scale, began);
+        self.scale = Scale::new(&lines, top + 22.0);
+        self.lifelines(top, began);
         for tape in &it.tapes {
-            self.band(tape, &scale);
+            self.band(tape);
         }
         for arrow in &it.arrows {
-            self.arrow(it, arrow, &scale);
+            self.arrow(it, arrow);
         }
-        for ((by, _), messages) in &named {
-            self.brackets(it, *by, messages, &named, &scale);
+        for bracket in &it.brackets {
+            self.bracket(it, bracket);
         }
         for arrow in &it.arrows {
-            self.label(it, arrow, &scale);
+            self.label(it, arrow);
         }
-        for (side, at, mark) in &it.marks {
-            self.mark(*side, scale.at(*at), mark);
+        for (tape, (at, mark)) in it.marks() {
+            self.mark(tape.side(), self.scale.at(*at), mark);
         }
-        self.y = scale.bottom;
+        self.y = self.scale.bottom;
         let left_out: u64 = it.tapes.iter().map(|tape| tape.left_out).sum();
         if left_out > 0 {
             self.sentence(&said("events-left-out", &[&left_out]));
         }
     }
 
-    fn lifelines(&mut self, top: f64, scale: &Scale, began: Duration) {
+    fn lifelines(&mut self, top: f64, began: Duration) {
         for (x, pen) in
             [(CLIENT, Pen(INK, 2.0, "")), (SERVER, Pen(INK, 2.0, "")), (AXIS, Pen(PALE, 1.0, ""))]
         {
-            self.canvas.line(&[(x, top), (x, scale.bottom)], pen);
-            for (y, _) in &scale.folds {
+            self.canvas.line(&[(x, top), (x, self.scale.bottom)], pen);
+            for (y, _) in &self.scale.folds {
                 self.canvas.rectangle((x - 8.0, y - 8.0), 16.0, 16.0, PAPER);
                 let steps = [(0.0, -8.0), (-7.0, -4.0), (7.0, 4.0), (0.0, 8.0)];
                 self.canvas.line(&around(x, *y, &steps), pen);
             }
         }
-        for (y, gap) in &scale.folds {
-            let time = milliseconds(*gap);
-            let text = said("skipped", &[&time]).say(self.lang);
+        for (y, gap) in &self.scale.folds {
+            let text = said("skipped", &[&milliseconds(*gap)]).say(self.lang);
             self.canvas.text(AXIS + 14.0, y + 5.0, NOTE, &text);
         }
-        for (time, y) in &scale.heights {
+        for (time, y) in &self.scale.heights {
             self.canvas.line(&[(AXIS - 5.0, *y), (AXIS + 5.0, *y)], Pen(PALE, 1.0, ""));
             let text = milliseconds(time.saturating_sub(began));
             self.canvas.text(AXIS - 12.0, y + 5.0, NOTE.end(), &text);
@@ -277,17 +261,17 @@ impl Sheet {
     }
 
     /// The states of a socket beside its lifeline, and where one begins, what the kernel says.
-    fn band(&mut self, tape: &Tape, scale: &Scale) {
+    fn band(&mut self, tape: &Tape) {
         let (edge, out) = lifeline(tape.side());
         let (x, room) = if out < 0.0 { (edge - 8.0, 27) } else { (edge + 2.0, 38) };
         let mut ends = tape.rows.iter().filter(|(_, row)| row.state != LISTEN).map(|(at, _)| *at);
         ends.next();
         let mut last = "";
         for (at, row) in &tape.rows {
-            let y = scale.at(*at);
+            let y = self.scale.at(*at);
             let colour = Sheet::colour(row);
             if row.state != LISTEN {
-                let end = ends.next().map_or(scale.bottom, |end| scale.at(end));
+                let end = ends.next().map_or(self.scale.bottom, |end| self.scale.at(end));
                 if *row != CLOSED {
                     self.canvas.rectangle((x, y), 6.0, end - y, colour);
                 }
@@ -305,8 +289,7 @@ impl Sheet {
     /// Open, on its way to the end, or waiting for a timer.
     fn colour(row: &Row) -> Colour {
         match (row.state, row.timer) {
-            _ if *row == CLOSED => PALE,
-            (LISTEN | TIME_WAIT, _) => PALE,
+            (LISTEN | TIME_WAIT | "CLOSED", _) => PALE,
             (_, Some("probe" | "retransmit")) => BROKEN,
             ("ESTABLISHED", _) => PAYLOAD,
             _ => HEADER,
@@ -314,18 +297,18 @@ impl Sheet {
     }
 
     /// From where to where an arrow leads.
-    fn ends(arrow: &Arrow, scale: &Scale) -> ((f64, f64), (f64, f64)) {
+    fn ends(&self, arrow: &Arrow) -> ((f64, f64), (f64, f64)) {
         let ((from, _), (to, _)) = (lifeline(arrow.by), lifeline(arrow.by.other()));
-        let start = (from, scale.at(arrow.start));
+        let start = (from, self.scale.at(arrow.start));
         if arrow.is_lost {
             return (start, (f64::midpoint(from, to), start.1 + 8.0));
         }
-        (start, (to, scale.at(arrow.end)))
+        (start, (to, self.scale.at(arrow.end)))
     }
 
-    fn arrow(&mut self, it: &Conversation<'_>, arrow: &Arrow, scale: &Scale) {
-        let ((x0, y0), (x1, y1)) = Sheet::ends(arrow, scale);
-        let mut pens: Vec<_> = it.parts_of(arrow).into_iter().map(Sheet::pen).collect();
+    fn arrow(&mut self, it: &Conversation<'_>, arrow: &Arrow) {
+        let ((x0, y0), (x1, y1)) = self.ends(arrow);
+        let mut pens: Vec<_> = it.parts_of(arrow).into_iter().map(|part| look(part).1).collect();
         if pens.is_empty() {
             // The end of a direction is dotted. Of other bytes it is not known what they are.
             let dashes = if arrow.is_end() { "3 4" } else { "" };
@@ -360,8 +343,8 @@ impl Sheet {
     }
 
     /// The bytes of an arrow, above it. Where several arrows meet, on it, at its other end.
-    fn label(&mut self, it: &Conversation<'_>, arrow: &Arrow, scale: &Scale) {
-        let ((x0, y0), (x1, y1)) = Sheet::ends(arrow, scale);
+    fn label(&mut self, it: &Conversation<'_>, arrow: &Arrow) {
+        let ((x0, y0), (x1, y1)) = self.ends(arrow);
         let is_end = arrow.is_end();
         let is_cut = is_end && it.is_cut(arrow.by);
         let others = || it.arrows.iter().filter(|it| it.by == arrow.by && it.from < it.to);
@@ -372,10 +355,15 @@ impl Sheet {
         // A text that is turned further is hard to read.
         let is_steep = slope.abs() > 0.6;
         let is_aside = comes_apart || leaves_apart || is_steep;
-        let room = if is_aside { 22.0 } else { ((x1 - x0).abs() - 40.0) / LETTER };
+        // That many letters are as long as its line.
+        let room: usize = match (is_aside, arrow.is_lost) {
+            (true, _) => 22,
+            (_, true) => 23,
+            _ => 51,
+        };
         let style = match it.parts_of(arrow).as_slice() {
             _ if is_cut => Style::new(BROKEN),
-            [part] => Style::new(Sheet::pen(*part).0).code(),
+            [part] => Style::new(look(*part).1.0).code(),
             _ => TEXT.code(),
         };
         let text = if is_end {
@@ -383,7 +371,7 @@ impl Sheet {
         } else {
             let name = if arrow.is_lost { "bytes-not-read" } else { "bytes" };
             let count = said(name, &[&(arrow.to - arrow.from)]).say(self.lang);
-            show(&arrow.head, letters(room).saturating_sub(count.len() + 2)) + " " + &count
+            show(&arrow.head, room.saturating_sub(count.len() + 2)) + " " + &count
         };
         let turn = if is_steep { 0.0 } else { slope.atan().to_degrees() };
         let style = Style { has_halo: true, turn, ..style };
@@ -405,60 +393,47 @@ impl Sheet {
         self.canvas.text(x, on(x).1 + 5.0, style, &text);
     }
 
-    /// The brackets of messages that are complete at the same point.
-    fn brackets(
-        &mut self,
-        it: &Conversation<'_>,
-        by: Side,
-        messages: &[&Message],
-        named: &Named<'_>,
-        scale: &Scale,
-    ) {
-        let (edge, out) = lifeline(by.other());
+    /// The bracket of a message. Those that are complete at the same point are one below the other.
+    fn bracket(&mut self, it: &Conversation<'_>, bracket: &Bracket) {
+        let Bracket { message, first, last, number } = bracket;
+        let (edge, out) = lifeline(message.by.other());
         let x = edge + 14.0 * out;
-        for (n, message) in messages.iter().take(MOST_NAMED).enumerate() {
-            let Some((first, last)) = it.span(message) else { continue };
-            let bottom = scale.at(last) + n as f64 * LINE + 8.0;
-            // Below those that are complete where this one begins.
-            let above = named.get(&(by, first)).map_or(0, Vec::len).min(MOST_NAMED);
-            let top = scale.at(first) + above as f64 * LINE - 8.0;
-            let top = if first == last { bottom - 16.0 } else { top };
-            let pen = Sheet::pen(message.part);
-            let points = [(x - 7.0 * out, top), (x, top), (x, bottom), (x - 7.0 * out, bottom)];
-            self.canvas.line(&points, pen);
-            let middle = if first == last { f64::midpoint(top, bottom) } else { bottom - 8.0 };
-            self.sign(message.part, x + 16.0 * out, middle);
-            let size = message.to - message.from;
-            let bytes = if size == 1 { "byte" } else { self.lang.choose("bytes", "byte") };
-            let mut text = format!("{}: {size} {bytes}", self.word(message.part));
-            text += &match message.ending {
-                Some(end) => format!(", {}", ending(end)),
-                None => self.lang.choose(", incomplete", ", tidak lengkap").to_owned(),
-            };
-            let style = Style::new(pen.0).towards(out);
-            self.canvas.text(x + 28.0 * out, middle + 5.0, style, &text);
+        let bottom = self.scale.at(*last) + *number as f64 * LINE + 8.0;
+        let complete = |at| it.complete.get(&(message.by, at)).copied().unwrap_or_default();
+        if *number >= MOST_NAMED {
+            if *number == MOST_NAMED {
+                let text = said("more-messages", &[&(complete(*last) - number)]).say(self.lang);
+                self.canvas.text(x + 28.0 * out, bottom - 3.0, NOTE.towards(out), &text);
+            }
+            return;
         }
-        let more = messages.len().saturating_sub(MOST_NAMED);
-        if let (1.., Some((_, last))) = (more, messages.last().and_then(|it_is| it.span(it_is))) {
-            let y = scale.at(last) + MOST_NAMED as f64 * LINE + 5.0;
-            let text = said("more-messages", &[&more]).say(self.lang);
-            self.canvas.text(x + 28.0 * out, y, NOTE.towards(out), &text);
-        }
+        // Below those that are complete where this one begins.
+        let above = complete(*first).min(MOST_NAMED);
+        let top = self.scale.at(*first) + above as f64 * LINE - 8.0;
+        let top = if first == last { bottom - 16.0 } else { top };
+        let ((english, indonesian), pen, sign) = look(message.part);
+        let points = [(x - 7.0 * out, top), (x, top), (x, bottom), (x - 7.0 * out, bottom)];
+        self.canvas.line(&points, pen);
+        let middle = if first == last { f64::midpoint(top, bottom) } else { bottom - 8.0 };
+        self.canvas.area(&around(x + 16.0 * out, middle, sign), pen.0);
+        let size = message.to - message.from;
+        let bytes = if size == 1 { "byte" } else { self.lang.choose("bytes", "byte") };
+        let part = self.lang.choose(english, indonesian);
+        let end = message.ending.map(ending);
+        let end = end.unwrap_or(self.lang.choose("incomplete", "tidak lengkap"));
+        let text = format!("{part}: {size} {bytes}, {end}");
+        self.canvas.text(x + 28.0 * out, middle + 5.0, Style::new(pen.0).towards(out), &text);
     }
 
     fn mark(&mut self, side: Side, y: f64, mark: &Mark) {
         let (x, out) = lifeline(side);
         let (text, style) = match mark {
-            Mark::Reset => {
-                self.cross(x, y);
-                ("reset".to_owned(), Style::new(BROKEN))
-            }
-            Mark::Silence(time) => {
-                let time = milliseconds(*time);
-                let text = said("silence", &[&time]);
-                (text.say(self.lang), NOTE)
-            }
+            Mark::Reset => ("reset".to_owned(), Style::new(BROKEN)),
+            Mark::Silence(time) => (said("silence", &[&milliseconds(*time)]).say(self.lang), NOTE),
         };
+        if *mark == Mark::Reset {
+            self.cross(x, y);
+        }
         let style = Style { has_halo: true, ..style.towards(-out) };
         self.canvas.text(x - 16.0 * out, y + 5.0, style, &text);
     }
@@ -467,9 +442,4 @@ impl Sheet {
 /// These points, which are told from a point in the middle of them.
 fn around(x: f64, y: f64, points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     points.iter().map(|(right, down)| (x + right, y + down)).collect()
-}
-
-/// How many letters fit into this width.
-fn letters(room: f64) -> usize {
-    (0..).take_while(|n: &usize| *n as f64 <= room.min(99.0)).count().saturating_sub(1)
 }

@@ -8,7 +8,7 @@
 //!    0.366 k queue  LISTEN 1
 //! ```
 
-use std::io::{self, BufRead as _, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -20,14 +20,14 @@ use std::time::{Duration, Instant};
 use super::kernel::{self, CLOSED, Row, TIME_WAIT, Watch};
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::ui::Ui;
-use crate::error::{Answer, Failure};
+use crate::error::Failure;
 use crate::lab::line::CommandLine;
 use crate::lab::process::{Process, soon};
 use crate::lab::scratch::this_program;
 use crate::lab::text::said;
 use crate::limits::TCP_IP;
 
-pub(super) type Experiment = fn(&mut Sheet<'_>) -> io::Result<()>;
+pub(super) type Experiment = fn(&Sheet<'_>) -> io::Result<()>;
 
 pub(super) const ALL: [(&str, Experiment); 9] = [
     ("handshake", handshake),
@@ -53,64 +53,52 @@ const TRY: Duration = Duration::from_millis(100);
 /// More than both kernels keep of a connection that nobody reads.
 const LARGE: usize = 16 << 20;
 
-/// Runs an experiment, and prints what it shows.
+/// Makes an experiment, and prints each line of what it shows at once.
 pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
-    let typed = line.argument.text();
-    let print = &mut |line: &str| drop(ui.print(line));
-    match show(typed.trim(), print) {
-        Some(Ok(true)) => Ok(()),
-        Some(Ok(false)) => Err(Stop::Refused(said("tcp-impossible", &[]))),
-        Some(Err(failure)) => Err(failure.into()),
-        None => Err(Stop::Wrong(said("tcp-use", &[&ALL.map(|(name, _)| name).join(", ")]))),
-    }
-}
-
-/// Makes the experiment of this name, if there is one, and prints each line at once. Returns whether it can be made here.
-pub(super) fn show(name: &str, print: &mut dyn FnMut(&str)) -> Option<Answer<bool>> {
-    let (_, experiment) = ALL.iter().find(|(known, _)| *known == name)?;
-    let began = Instant::now();
-    // Where the kernel has a hundred thousand sockets, what it says comes too late to be beside a call.
-    let is_late = || {
-        kernel::rows(kernel::IPV4, 0);
-        began.elapsed() > TRY
+    let name = line.argument.text();
+    let Some((name, experiment)) = ALL.into_iter().find(|(known, _)| *known == name.trim()) else {
+        return Err(Stop::Wrong(said("tcp-use", &[&ALL.map(|(name, _)| name).join(", ")])));
     };
-    if kernel::check(true).is_err() || is_late() {
-        return Some(Ok(false));
+    // Where the kernel has a hundred thousand sockets, what it says comes too late to be beside a call.
+    let began = Instant::now();
+    kernel::rows(kernel::IPV4, 0);
+    let impossible = || Err(Stop::Refused(said("tcp-impossible", &[])));
+    if kernel::check(true).is_err() || began.elapsed() > TRY {
+        return impossible();
     }
-    Some(match experiment(&mut Sheet { start: Instant::now(), print }) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::Unsupported => Ok(false),
-        Err(error) => Err(Failure::local(("try", "mencoba"), name, error)),
-    })
+    match experiment(&Sheet { start: Instant::now(), ui }) {
+        Err(error) if error.kind() == ErrorKind::Unsupported => impossible(),
+        done => Ok(done.map_err(|error| Failure::local(("try", "mencoba"), name, error))?),
+    }
 }
 
 /// Where an experiment is shown.
-pub(super) struct Sheet<'p> {
+pub(super) struct Sheet<'u> {
     start: Instant,
-    print: &'p mut dyn FnMut(&str),
+    ui: &'u Ui,
 }
 
 impl Sheet<'_> {
-    fn add(&mut self, line: &str) {
-        (self.print)(&format!("{}\n", line.trim_end()));
+    fn add(&self, line: &str) {
+        let _ = self.ui.print(&format!("{}\n", line.trim_end()));
     }
 
-    fn line(&mut self, mark: char, who: &str, what: &str) {
+    fn line(&self, mark: char, who: &str, what: &str) {
         let time = self.start.elapsed().as_secs_f64() * 1000.0;
         self.add(&format!("{time:>8.3} {mark} {who:<6} {what}"));
     }
 
     /// A call, and how it ended: with a number of bytes, for example.
-    fn call(&mut self, who: &str, call: &str, outcome: io::Result<impl ToString>) {
+    fn call(&self, who: &str, call: &str, outcome: io::Result<impl ToString>) {
         self.line(' ', who, &format!("{call}: {}", told(outcome)));
     }
 
-    fn kernel(&mut self, who: &str, row: Row) {
+    fn kernel(&self, who: &str, row: Row) {
         self.line('k', who, &row.to_string());
     }
 
     /// The backlog of the listener at this address.
-    fn queue(&mut self, at: SocketAddr) {
+    fn queue(&self, at: SocketAddr) {
         let row = kernel::listener(&kernel::rows(kernel::IPV4, at.port()), at);
         self.kernel("queue", row.unwrap_or(CLOSED));
     }
@@ -157,14 +145,14 @@ impl Pair {
         Ok(Pair { client, server, of_client, of_server })
     }
 
-    fn kernel(&self, sheet: &mut Sheet<'_>) {
+    fn kernel(&self, sheet: &Sheet<'_>) {
         sheet.kernel("client", self.of_client.row());
         sheet.kernel("server", self.of_server.row());
     }
 }
 
 /// The client is connected before the server's program has accepted.
-fn handshake(sheet: &mut Sheet<'_>) -> io::Result<()> {
+fn handshake(sheet: &Sheet<'_>) -> io::Result<()> {
     let (listener, at) = listen()?;
     sheet.line(' ', "server", "listen");
     let mut client = TcpStream::connect(at)?;
@@ -185,7 +173,7 @@ fn handshake(sheet: &mut Sheet<'_>) -> io::Result<()> {
 }
 
 /// More clients than the backlog has room for: the next one's SYN is not answered.
-fn backlog(sheet: &mut Sheet<'_>) -> io::Result<()> {
+fn backlog(sheet: &Sheet<'_>) -> io::Result<()> {
     let (listener, at) = listen()?;
     sheet.line(' ', "server", "listen");
     let mut clients = Vec::new();
@@ -244,7 +232,7 @@ fn in_time_wait(port: u16) -> (usize, usize) {
 }
 
 /// Who closes first keeps the connection in TIME_WAIT.
-fn time_wait(sheet: &mut Sheet<'_>) -> io::Result<()> {
+fn time_wait(sheet: &Sheet<'_>) -> io::Result<()> {
     for who in ["client", "server"] {
         let (listener, at) = listen()?;
         close_first(&listener, who == "client")?;
@@ -263,7 +251,7 @@ fn time_wait(sheet: &mut Sheet<'_>) -> io::Result<()> {
 const PYTHON: &str = include_str!("../starter/server.py");
 
 /// A server is started again on a port with connections in TIME_WAIT.
-fn address_in_use(sheet: &mut Sheet<'_>) -> io::Result<()> {
+fn address_in_use(sheet: &Sheet<'_>) -> io::Result<()> {
     let (listener, at) = listen()?;
     close_first(&listener, false)?;
     drop(listener);
@@ -299,7 +287,7 @@ fn python(program: &str, port: u16) -> io::Result<String> {
 }
 
 /// The client does not read, until the server has waited for a while.
-fn flow_control(sheet: &mut Sheet<'_>) -> io::Result<()> {
+fn flow_control(sheet: &Sheet<'_>) -> io::Result<()> {
     let pair = Pair::new()?;
     let taken = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -349,7 +337,7 @@ fn another_client() -> io::Result<Duration> {
 }
 
 /// A write takes fewer bytes than it was given.
-fn half_write(sheet: &mut Sheet<'_>) -> io::Result<()> {
+fn half_write(sheet: &Sheet<'_>) -> io::Result<()> {
     let mut pair = Pair::new()?;
     pair.server.set_write_timeout(Some(TRY))?;
     let bytes = vec![0; LARGE];
@@ -372,7 +360,7 @@ fn half_write(sheet: &mut Sheet<'_>) -> io::Result<()> {
 }
 
 /// How long a request takes, four times on one connection, with what each side can do about it.
-fn forty_milliseconds(sheet: &mut Sheet<'_>) -> io::Result<()> {
+fn forty_milliseconds(sheet: &Sheet<'_>) -> io::Result<()> {
     let (quick, no_delay) = ("client: quickack", "server: TCP_NODELAY");
     let one_write: &[&[u8]] = &[b"5\nhello"];
     let two_writes: &[&[u8]] = &[b"5\n", b"hello"];
@@ -432,9 +420,9 @@ fn acknowledge_at_once(_: &TcpStream) -> io::Result<()> {
 const ALONE: &str = "CONNME_LAB_ALONE";
 
 /// The cable is cut: no FIN comes, and nothing at all.
-fn vanished(sheet: &mut Sheet<'_>) -> io::Result<()> {
+fn vanished(sheet: &Sheet<'_>) -> io::Result<()> {
     if std::env::var_os(ALONE).is_none() {
-        return alone(sheet);
+        return alone();
     }
     let set = |what| {
         let done = Command::new("ip").args(["link", "set", "lo", what]).status();
@@ -443,7 +431,7 @@ fn vanished(sheet: &mut Sheet<'_>) -> io::Result<()> {
     set("up")?;
     std::fs::write("/proc/sys/net/ipv4/tcp_retries2", "3")?;
     let Pair { mut client, mut server, of_client, of_server } = Pair::new()?;
-    sheet.start = Instant::now();
+    let sheet = &Sheet { start: Instant::now(), ..*sheet };
     sheet.line(' ', "cable", "cut");
     set("down")?;
     server.set_read_timeout(Some(TRY))?;
@@ -473,19 +461,16 @@ fn vanished(sheet: &mut Sheet<'_>) -> io::Result<()> {
 }
 
 /// The same experiment in a network of its own, which needs no rights on many systems.
-fn alone(sheet: &mut Sheet<'_>) -> io::Result<()> {
+fn alone() -> io::Result<()> {
     let mut inside = Command::new("unshare");
     inside.arg("-Urn").arg(this_program()?).args(["tcp", "vanished"]);
-    inside.env(ALONE, "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let Ok(mut child) = inside.spawn() else { return Err(ErrorKind::Unsupported.into()) };
-    for line in child.stdout.take().into_iter().flat_map(|out| io::BufReader::new(out).lines()) {
-        sheet.add(&line?);
-    }
-    if child.wait()?.success() { Ok(()) } else { Err(ErrorKind::Unsupported.into()) }
+    inside.env(ALONE, "1").stdin(Stdio::null()).stderr(Stdio::null());
+    let is_done = inside.status().is_ok_and(|status| status.success());
+    if is_done { Ok(()) } else { Err(ErrorKind::Unsupported.into()) }
 }
 
 /// A FIN with a close, a FIN for one direction, and a reset: what the kernel has then, and what the next calls say.
-fn leave(sheet: &mut Sheet<'_>) -> io::Result<()> {
+fn leave(sheet: &Sheet<'_>) -> io::Result<()> {
     for how in ["close", "half-close", "reset"] {
         let Pair { client, mut server, of_client, of_server } = Pair::new()?;
         if how == "reset" {

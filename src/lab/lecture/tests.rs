@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use super::Instruments;
 use super::canvas::SIZE;
 use super::compare::{bars, compare};
 use super::kernel::{CLOSED, Row};
@@ -12,7 +13,6 @@ use super::picture::Picture;
 use super::record::Tape;
 use super::sequence::draw;
 use super::trace::{Connection, Event, Side};
-use super::{Instruments, record};
 use crate::cli::client::parse;
 use crate::cli::{self, Parsed};
 use crate::client::{Client, Config};
@@ -29,7 +29,8 @@ struct Talk(Tape, Tape);
 impl Talk {
     fn new(dialect: &'static str) -> Talk {
         let [client, server] = ["127.0.0.1:50000", "127.0.0.1:1234"].map(|at| at.parse().unwrap());
-        let side = |side| Tape::new(Connection { side, dialect, client, server }, Duration::ZERO);
+        let connection = |side| Connection { side, dialect, client, server };
+        let side = |side| Tape::new(connection(side), Duration::ZERO, None);
         Talk(side(Side::Client), side(Side::Server))
     }
 
@@ -343,8 +344,10 @@ fn config(words: &[&str]) -> Config {
 /// What both sides of a real session do, with times of our own.
 fn session(flags: &[&str], talk: impl FnOnce(&mut Client, &Path)) -> String {
     let folder = TemporaryFolder::new().unwrap();
-    let recorder = record::Recorder::new();
-    let instruments = Instruments { recorder: Some(recorder.clone()), ..Instruments::default() };
+    let ladder = cli::Picture { file: Some(folder.0.join("ladder.svg")), is_dark: false };
+    let recording = Picture::begin(&ladder, Lang::En).unwrap().unwrap();
+    let picture = Some(recording.clone());
+    let instruments = Instruments { picture, ..Instruments::default() };
     let root = folder.0.join("root");
     let server =
         LocalServer::prepared(&root, "", instruments.clone().prepare(Side::Server)).unwrap();
@@ -358,7 +361,7 @@ fn session(flags: &[&str], talk: impl FnOnce(&mut Client, &Path)) -> String {
     talk(&mut client, &folder.0);
     client.close();
     drop(client);
-    let (mut tapes, left_out) = recorder.tapes();
+    let (mut tapes, left_out) = recording.tapes();
     tapes.sort_by_key(|tape| tape.side() == Side::Server);
     retime(&mut tapes);
     draw(&tapes, left_out, None, Lang::En, false)

@@ -1,7 +1,7 @@
 //! Every single read and write on a socket, as the kernel did it.
 //!
-//! A [`Traced`] is directly above the socket, below all buffering, so that it shows the calls that the kernel
-//! sees. It reports each call after it has returned, with the count that the kernel gave, never merged and
+//! A stream with [instruments](super::Instruments) is directly above the socket, below all buffering, so that it shows
+//! the calls that the kernel sees. It reports each call after it has returned, with the count that the kernel gave, never merged and
 //! never split. Above it, where bytes become messages, the wire reports each message that is complete. So a
 //! class sees two messages in one read, and one message in many.
 //!
@@ -15,20 +15,18 @@
 //! #2       0.046 w |                       ok connected\nok 0\ntotal 0\n <- 26 --|
 //! ```
 
-use std::io::{self, IsTerminal, Read, Write};
-use std::mem;
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::kernel::{Row, Watch};
+use super::kernel::Row;
 use crate::client::terminal;
 use crate::error::lock;
 use crate::lab::text::said;
 use crate::lang::Msg;
-use crate::limits;
-use crate::wire::stream::{Ending, Stream};
+use crate::wire::stream::Ending;
 
 /// What happened on a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,164 +52,9 @@ pub enum Event<'b> {
 }
 
 /// Receives what happens on a socket.
-pub trait Observer: Send + Sync {
+pub trait Observer: Send {
     /// An event, and how long the call took.
-    fn see(&self, event: Event<'_>, took: Duration);
-}
-
-/// A stream that reports every call.
-pub struct Traced {
-    /// Dropped first, so that the kernel is asked once more when the socket is closed.
-    inner: Box<dyn Stream>,
-    teller: Teller,
-    /// What has come already of a message that is read in parts: its first bytes, and its length.
-    parts: (Vec<u8>, u64),
-}
-
-/// Tells the observers what happens.
-struct Teller {
-    observers: Vec<Arc<dyn Observer>>,
-    kernel: Option<Watch>,
-}
-
-impl Teller {
-    fn tell(&mut self, event: Event<'_>, began: Instant) {
-        let took = began.elapsed();
-        self.observers.iter().for_each(|observer| observer.see(event, took));
-        // A message is not a call.
-        if !matches!(event, Event::Message(..) | Event::Kernel(_)) {
-            self.ask_kernel();
-        }
-    }
-
-    fn ask_kernel(&mut self) {
-        let rows: Vec<_> = self.kernel.iter_mut().flat_map(Watch::look).collect();
-        for row in rows {
-            self.tell(Event::Kernel(row), Instant::now());
-        }
-    }
-}
-
-impl Drop for Teller {
-    fn drop(&mut self) {
-        self.ask_kernel();
-    }
-}
-
-impl Traced {
-    /// Reports on `inner`. With `kernel`, reports what the kernel says too: now, after each call, and after the close.
-    pub(super) fn new(
-        inner: Box<dyn Stream>,
-        observers: Vec<Arc<dyn Observer>>,
-        kernel: Option<Watch>,
-    ) -> Traced {
-        let mut teller = Teller { observers, kernel };
-        teller.ask_kernel();
-        Traced { inner, teller, parts: Default::default() }
-    }
-
-    /// Reports a call: `moved` if it succeeded, else why it failed.
-    fn tell_outcome(&mut self, outcome: &io::Result<usize>, moved: Event<'_>, began: Instant) {
-        match outcome {
-            Ok(_) => self.teller.tell(moved, began),
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                    self.teller.tell(Event::Silence, began);
-                }
-                io::ErrorKind::Interrupted => {}
-                _ => self.teller.tell(Event::Reset, began),
-            },
-        }
-    }
-
-    fn tell_read(&mut self, outcome: &io::Result<usize>, into: &[u8], began: Instant) {
-        let event = match outcome {
-            Ok(n @ 1..) => Event::Read(into.get(..*n).unwrap_or(into)),
-            _ => Event::End,
-        };
-        self.tell_outcome(outcome, event, began);
-    }
-}
-
-impl Read for Traced {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let began = Instant::now();
-        let outcome = self.inner.read(into);
-        self.tell_read(&outcome, into, began);
-        outcome
-    }
-}
-
-impl Write for Traced {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let began = Instant::now();
-        let outcome = self.inner.write(bytes);
-        let taken = outcome.as_ref().map_or(0, |n| *n);
-        self.tell_outcome(&outcome, Event::Wrote(bytes.get(..taken).unwrap_or(bytes)), began);
-        outcome
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-impl Stream for Traced {
-    fn limit_wait(&mut self, timeout: Duration) -> io::Result<()> {
-        self.inner.limit_wait(timeout)
-    }
-
-    /// Reports what was read. A read that finds nothing is not reported, because it did not wait.
-    fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let began = Instant::now();
-        let outcome = self.inner.read_now(into);
-        if !outcome.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
-            self.tell_read(&outcome, into, began);
-        }
-        outcome
-    }
-
-    fn pause(&mut self, time: Duration) {
-        self.inner.pause(time);
-    }
-
-    fn end_writing(&mut self) -> io::Result<()> {
-        let began = Instant::now();
-        let ended = self.inner.end_writing();
-        match &ended {
-            Ok(()) => self.teller.tell(Event::Ended, began),
-            // What the peer has reset is not connected any more.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => {
-                self.teller.tell(Event::Reset, began);
-            }
-            Err(_) => {}
-        }
-        ended
-    }
-
-    fn waits_for_end(&self) -> bool {
-        true
-    }
-
-    fn force_reset(&mut self) -> bool {
-        let began = Instant::now();
-        let resets = self.inner.force_reset();
-        self.teller.tell(if resets { Event::OurReset } else { Event::Ended }, began);
-        resets
-    }
-
-    fn note_message(&mut self, bytes: &[u8], length: u64, end: Ending) {
-        let (first_bytes, parts_length) = &mut self.parts;
-        if first_bytes.len() < limits::SHOWN {
-            first_bytes.extend_from_slice(bytes);
-        }
-        *parts_length += length;
-        if end == Ending::Part {
-            return;
-        }
-        let (message, length) = mem::take(&mut self.parts);
-        self.teller.tell(Event::Message(&message, length, end), Instant::now());
-    }
+    fn see(&mut self, event: Event<'_>, took: Duration);
 }
 
 /// Which end of the connection this program is.
@@ -309,7 +152,7 @@ impl Ladder {
 }
 
 impl Observer for Ladder {
-    fn see(&self, event: Event<'_>, _: Duration) {
+    fn see(&mut self, event: Event<'_>, _: Duration) {
         let at = lock(&self.zero).elapsed();
         let (call, between) = draw(self.side, event, self.room());
         self.print(at, call, &between);
@@ -405,86 +248,6 @@ pub(super) fn show(bytes: &[u8], room: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::script::{Script, Step};
-    use crate::wire::{Wire, WireConfig};
-
-    struct Lines(Side, Mutex<String>);
-
-    impl Observer for Lines {
-        fn see(&self, event: Event<'_>, _: Duration) {
-            let (call, between) = draw(self.0, event, room(80));
-            assert!(between.len() <= room(80), "{between}");
-            *self.1.lock().unwrap() += &format!("{call} {}\n", between.trim());
-        }
-    }
-
-    fn traced(side: Side, steps: Vec<Step>, talk: impl FnOnce(&mut Wire)) -> String {
-        let lines = Arc::new(Lines(side, Mutex::default()));
-        let (script, _) = Script::new(steps);
-        let stream = Traced::new(Box::new(script), vec![Arc::<Lines>::clone(&lines)], None);
-        let mut wire = Wire::new(Box::new(stream), WireConfig::default());
-        talk(&mut wire);
-        wire.close_and_wait();
-        lines.1.lock().unwrap().clone()
-    }
-
-    #[test]
-    fn messages_are_shown_apart_from_reads() {
-        let bytes = |bytes: &str| Step::Bytes(bytes.into());
-        let steps = vec![bytes("connme\nls\nsi"), bytes("ze a\n"), bytes("12345")];
-        let seen = traced(Side::Server, steps, |wire| {
-            for _ in 0..3 {
-                wire.read_line(99).unwrap().unwrap();
-                wire.write(b"ok\n").unwrap();
-            }
-            wire.expect_payload(5);
-            wire.read_payload::<crate::error::Error>(&mut |_| Ok(())).unwrap();
-            assert!(wire.read_line(9).unwrap().is_none());
-        });
-        let expected = "r -- 12 -> connme\\nls\\nsi\n  = connme (7, LF)\n  = ls (3, LF)\n\
-                        w ok\\nok\\n <- 6 --\nr -- 5 -> ze a\\n\n  = size a (7, LF)\n\
-                        w ok\\n <- 3 --\nr -- 5 -> 12345\n  = payload (5, size)\nr -- [end] ->\n";
-        assert_eq!(seen, expected);
-    }
-
-    #[test]
-    fn a_message_that_is_read_in_parts_is_one_and_a_read_of_nothing_is_none() {
-        let steps = vec![Step::Pause, Step::Bytes(b"[1,2]\r\n".to_vec())];
-        let seen = traced(Side::Client, steps, |wire| {
-            assert!(wire.take_arrived().unwrap().is_empty());
-            wire.read_part(9, &mut |byte| byte == b',').unwrap();
-            wire.read_line(9).unwrap().unwrap();
-        });
-        let expected = "r [1,2]\\r\\n <- 7 --\n  = [1,2]\\r (7, LF)\nw -- [end] ->\n";
-        assert!(seen.starts_with(expected), "{seen}");
-    }
-
-    #[test]
-    fn ends_resets_and_silences_are_marked() {
-        let seen = traced(Side::Client, vec![Step::Pause], |wire| {
-            assert!(wire.read_line(9).is_err());
-        });
-        assert_eq!(seen, "r [silence]\nw -- [end] ->\nr <- [end] --\n");
-        let seen = traced(Side::Client, vec![Step::Reset], |wire| {
-            assert!(wire.read_line(9).is_err());
-        });
-        assert!(seen.starts_with("  [reset]\n"), "{seen}");
-    }
-
-    /// Its peer has not closed, so the kernel keeps the socket for a while.
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn the_kernel_is_asked_once_more_after_the_close() {
-        use std::net::{TcpListener, TcpStream};
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let watch = Watch::new(&socket);
-        let lines = Arc::new(Lines(Side::Client, Mutex::default()));
-        let observer = Arc::<Lines>::clone(&lines);
-        drop(Traced::new(Box::new(socket), vec![observer], watch));
-        let seen = lines.1.lock().unwrap().clone();
-        assert!(seen.starts_with("k ESTABLISHED out 0 in 0\nk FIN_WAIT"), "{seen}");
-    }
 
     #[test]
     fn a_rung_is_as_wide_as_the_terminal() {

@@ -13,8 +13,12 @@ fn both_languages_run_the_same_commands_on_the_same_servers() {
     let work = |lang| {
         page(lang).split("\n## ").skip(1).map(|lesson| {
             let step = |step: Step<'_>| {
-                let commands = step.runs.iter().map(|(line, _)| *line);
-                step.server.into_iter().chain(commands).map(str::to_owned).collect::<Vec<_>>()
+                let run = |part: Part<'_>| match part {
+                    Part::Run(line, ..) => Some(line.to_owned()),
+                    _ => None,
+                };
+                let runs = step.parts.into_iter().filter_map(run);
+                step.server.map(str::to_owned).into_iter().chain(runs).collect::<Vec<_>>()
             };
             steps(lesson).1.into_iter().flat_map(step).collect::<Vec<_>>()
         })
@@ -25,7 +29,7 @@ fn both_languages_run_the_same_commands_on_the_same_servers() {
     let starters = |lesson: &&Vec<String>| lesson.iter().any(|line| line.contains("starter"));
     assert!(lessons.iter().filter(starters).count() >= 6);
     let named = lessons.iter().flatten().filter_map(|line| line.strip_prefix(EXPERIMENT));
-    assert!(named.eq(tcp::ALL.iter().map(|(name, _)| *name)));
+    assert!(named.eq(super::super::tcp::ALL.iter().map(|(name, _)| *name)));
     assert_eq!(lessons, work(Lang::Id).collect::<Vec<_>>());
 }
 
@@ -35,21 +39,20 @@ fn a_lesson_has_a_screen_for_each_step() {
                   ```\n\nServer: `two`\n\n```sh\na\n```\n```text\nB\n```\n\n**Explain.** So.\n";
     let (title, steps) = steps(lesson);
     assert_eq!(title, "7. Title");
-    let seen: Vec<_> = steps
-        .iter()
-        .map(|step| (step.server, step.is_named, step.texts.len(), step.asked.len()))
-        .collect();
-    let (one, two) = (Some("one"), Some("two"));
-    assert_eq!(
-        seen,
-        [(one, true, 1, 1), (one, false, 0, 0), (two, true, 0, 0), (None, false, 1, 0)]
-    );
-    assert_eq!(steps[2].runs, [("a", "B\n")]);
-    // The command is on the screen with the question.
-    let question = steps[0].run(Lang::En, 60, &mut |_| ()).unwrap();
+    let [question, first, second, last] = steps.as_slice() else { panic!("{}", steps.len()) };
+    assert_eq!((first.server, second.server), (Some("one"), Some("two")));
+    assert_eq!(first.parts, [Part::Run("a; b", "A\n", None)]);
+    assert_eq!(second.parts, [Part::Server("two"), Part::Run("a", "B\n", None)]);
+    assert_eq!(last.parts, [Part::Text("**Explain.** So.")]);
+    // The command is on the screen with the question, which runs nothing.
+    question.clone().run(Lang::En, 60, &mut |_| ()).unwrap();
     let expected = "Predict. What?\n\nServer: one\n\n$ a\n$ b";
-    assert_eq!(steps[0].screen(&question, Lang::En, 60), expected);
-    assert_eq!(height(&steps[0].screen(&question, Lang::En, 60), 60), 6);
+    assert_eq!(question.screen(Lang::En, 60), expected);
+    assert_eq!(height(&question.screen(Lang::En, 60), 60), 6);
+    // Two blocks on one server are one step, and both are asked about.
+    let (_, both) = super::steps("8. T\n\nWhat?\n\n```sh\na\n```\n\n```sh\nb\n```\n");
+    assert_eq!(both[0].screen(Lang::En, 60), "What?\n\n$ a\n$ b");
+    assert_eq!(both[1].parts, [Part::Run("a", "", None), Part::Run("b", "", None)]);
 }
 
 /// How many lines of a terminal these take. A trace is as wide as the terminal, whatever that is.
@@ -68,11 +71,15 @@ fn each_step_fits_on_a_small_terminal() {
     for lang in [Lang::En, Lang::Id] {
         for lesson in page(lang).split("\n## ").skip(1) {
             let (title, steps) = steps(lesson);
-            for (step, columns) in steps.iter().flat_map(|step| [(step, 60), (step, 80)]) {
-                let can_fail = step.runs.iter().any(|(line, _)| line.starts_with(EXPERIMENT));
-                let runs = step.runs.iter();
-                let printed = runs.map(|(_, text)| (!can_fail).then(|| (*text).to_owned()));
-                let screen = step.screen(&printed.collect(), lang, columns);
+            for (mut step, columns) in steps.into_iter().flat_map(|it| [(it.clone(), 60), (it, 80)])
+            {
+                for part in &mut step.parts {
+                    if let Part::Run(line, text, came) = part {
+                        let can_fail = line.starts_with(EXPERIMENT);
+                        *came = (!can_fail).then(|| (*text).to_owned());
+                    }
+                }
+                let screen = step.screen(lang, columns);
                 // The title and an empty line are above it.
                 let height = 2 + height(&screen, columns);
                 assert!(height <= 18, "{title}: {height} lines at {columns}: {screen}");
