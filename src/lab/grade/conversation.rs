@@ -18,8 +18,8 @@
 //! - `if TEXT` … `done` is left out if something else comes.
 //! - `let = BYTES` says what the bytes of the places are.
 //! - `:: WORD` before the first check, and the lines below it, are a phrase: a word that stands for these lines, and may use
-//!   those that are before it. What follows the word is put in place of `{1}`, and after a ` | ` of `{2}`. A ` = BYTES`
-//!   after that is a `let` before these lines.
+//!   those that are before it. What follows the word is put in place of `{1}`, and after a ` | ` of `{2}`; what that has in
+//!   braces is filled in there. A ` = BYTES` after that is a `let` before these lines.
 //!
 //! In a step `\n`, `\r`, `\t`, `\\`, `\0` and `\xNN` are bytes. What is in braces is filled in: see `places`.
 //! `[h N]`, `[i N]` and `[f N]` are numbers of 2, 4 and 4 bytes, little-endian.
@@ -54,8 +54,11 @@ pub struct Check {
     phrases: Arc<Vec<Phrase>>,
 }
 
-/// A word that a file defines, and the lines that it stands for.
-type Phrase = (&'static str, Vec<&'static str>);
+/// A word that a file defines, and the lines that it stands for, with their numbers.
+type Phrase = (&'static str, Vec<(usize, &'static str)>);
+
+/// The number of a line in another file than the one that is read: a mistake in it is told where it is used.
+const ELSEWHERE: usize = 0;
 
 /// A step of a conversation, with everything filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,6 +119,17 @@ impl Check {
     /// # Errors
     /// The first line of this check that is wrong.
     pub(super) fn examine(&self, is_known: impl Fn(&str, &str) -> bool) -> Result<(), Mistake> {
+        for (at, (_, lines)) in self.phrases.iter().enumerate() {
+            let earlier = self.phrases.get(..at).unwrap_or_default();
+            for (number, line) in lines.iter().filter(|(number, _)| *number != ELSEWHERE) {
+                let word = line.split(' ').next().unwrap_or_default();
+                // What `made` needs may come with the argument.
+                let is_word = ["", "{name}"].iter().any(|argument| is_known(word, argument));
+                if !is_word && !earlier.iter().any(|(known, _)| *known == word) {
+                    return Err((*number, said("wrong word", &[line])));
+                }
+            }
+        }
         for (number, line, text) in &self.body {
             let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
             if !is_known(word, rest) {
@@ -150,6 +164,7 @@ pub(super) fn parse(text: &'static str, known: Option<&Check>) -> Result<Vec<Che
     let mut checks: Vec<Check> = Vec::new();
     let mut phrases = known.map(|it| it.phrases.to_vec()).unwrap_or_default();
     let of_others = phrases.len();
+    phrases.iter_mut().flat_map(|(_, lines)| lines).for_each(|(n, _)| *n = ELSEWHERE);
     for (n, line) in text.lines().enumerate().map(|(n, line)| (n + 1, line)) {
         let wrong = |name: &str| (n, said(&format!("wrong {name}"), &[]));
         if let Some(head) = line.strip_prefix("== ") {
@@ -160,7 +175,7 @@ pub(super) fn parse(text: &'static str, known: Option<&Check>) -> Result<Vec<Che
         } else if !line.is_empty() && !line.starts_with('#') {
             let Some(check) = checks.last_mut() else {
                 let own = phrases.get_mut(of_others..).and_then(|own| own.last_mut());
-                own.ok_or_else(|| wrong("beginning"))?.1.push(line);
+                own.ok_or_else(|| wrong("beginning"))?.1.push((n, line));
                 continue;
             };
             let sentence = line.split_once(": ").filter(|(key, _)| KEYS.contains(key));
@@ -186,8 +201,9 @@ fn expand(of: (usize, &str), line: &str, phrases: &[Phrase], body: &mut Vec<Line
     };
     let (arguments, content) = with_content(rest);
     body.extend(content.map(|content| as_it_is(format!("let = {content}"))));
-    for line in lines {
-        let mut line = (*line).to_owned();
+    for (number, written) in lines {
+        let of = if *number == ELSEWHERE { of } else { (*number, *written) };
+        let mut line = (*written).to_owned();
         for (at, argument) in arguments.split(" | ").enumerate() {
             line = line.replace(&format!("{{{}}}", at + 1), argument);
         }
@@ -331,7 +347,7 @@ mod tests {
                 vec![Step::Bytes(Side::Client, b"\x05\0\xff\xff\xff\xff\0\0".into())],
             ),
             ("> {\"aksi\":[1]}", vec![asks("{\"aksi\":[1]}")]),
-            ("<| {times 3 ab}{size}", vec![Step::Bytes(Side::Server, b"ababab6".into())]),
+            ("<| {times 3 ab}{size}", vec![Step::Bytes(Side::Server, b"ababab0".into())]),
             (
                 "made file a = {size}\nif a = b\ndone",
                 vec![word("made", "file a = 0"), word("if", "a = b")],
@@ -367,7 +383,7 @@ mod tests {
         let file = ":: a\na {1}\n:: b\na {2}\nif x\na {1}\ndone\n== b/c 1 must x\nen: is\nif y\nb 1 | {n} = z\ndone\n";
         let check = &parse(file, None).unwrap()[0];
         let lines: Vec<_> = check.body.iter().map(|(n, _, line)| (*n, line.as_str())).collect();
-        let inside = ["let = z", "a {n}", "if x", "a 1", "done"].map(|line| (11, line));
+        let inside = [(11, "let = z"), (2, "a {n}"), (5, "if x"), (2, "a 1"), (7, "done")];
         assert_eq!(lines[0], (10, "if y"));
         assert_eq!(lines[1..6], inside);
         // What is left out goes up to its own end.
@@ -377,7 +393,30 @@ mod tests {
         });
         assert_eq!(walked, Ok(()));
         // One that uses itself would have no end.
-        assert_eq!(check.examine(|word, _| word != "a").unwrap_err().0, 11);
+        assert_eq!(check.examine(|word, _| word != "a").unwrap_err().0, 2);
+        // A file that uses it learns of a mistake where it does so.
+        let used = &parse("== b/c 1 must\nen: is\nb 1\n", Some(check)).unwrap()[0];
+        assert_eq!(used.body[1], (3, "b 1".to_owned(), "if x".to_owned()));
+    }
+
+    #[test]
+    fn a_mistake_in_a_phrase_is_told_where_it_stands() {
+        let table = [
+            (":: a\n> x\nnonsense 5\n== b/c 1 must\nen: is\na", 3, "nonsense 5"),
+            (":: a\n> x\nnonsense 5\n== b/c 1 must\nen: is\n> y", 3, "nonsense 5"),
+            (":: a\nb\n:: b\n> x\n== b/c 1 must\nen: is\n> y", 2, "b"),
+            (":: a\n< {2}\n== b/c 1 must\nen: is\na x", 2, "< {2}"),
+            ("== b/c 1 must\nen: is\n> {length}", 3, "> {length}"),
+        ];
+        for (file, number, line) in table {
+            let check = &parse(file, None).unwrap()[0];
+            let (found, what) = check.examine(|word, _| is_in("> < made", word)).unwrap_err();
+            let what = what.say(crate::lang::Lang::En);
+            assert!(found == number && what.contains(&format!("'{line}'")), "{found} {what}");
+        }
+        let made = ":: a\nmade file {1}\n:: b\na {1}\n== b/c 1 must\nen: is\nb {name}";
+        let needs_name = |word: &str, of: &str| word == "made" && of.contains("{name");
+        assert_eq!(parse(made, None).unwrap()[0].examine(needs_name), Ok(()));
     }
 
     #[test]

@@ -431,22 +431,24 @@ impl Run {
     fn must_take_little(&self, check: &Check, before: Option<Usage>, trial: &Trial<'_>) -> Done {
         let Some(before) = before else { return Ok(()) };
         let sent = trial.record.state().flooded;
-        let most = check.number("peak");
+        let peak = check.number("peak");
         let mut much = Msg::default();
         let is_little = soon(self.options.time.min(GIVEN_BACK), || {
             let now = self.usage().unwrap_or_default();
             let files = now.files.saturating_sub(before.files);
             let threads = now.threads.saturating_sub(before.threads);
-            let memory = match most {
+            let memory = match peak {
                 Some(_) => now.peak.saturating_sub(before.peak) / 1024,
                 None => now.memory.saturating_sub(before.memory) / 1024,
             };
             much = came("much", &[&files, &threads, &memory]);
             // One that is slow may not have taken much of a file yet. What it has taken, it must not hold.
             let holds_it = memory >= SOME && memory * 4 >= sent * 3 && sent > 0;
-            files <= FEW && threads <= FEW && memory <= most.unwrap_or(LITTLE) && !holds_it
+            files <= FEW && threads <= FEW && memory <= peak.unwrap_or(LITTLE) && !holds_it
         });
-        trial.must(is_little, expected("little", &[]), much)
+        let little = expected("little", &[]);
+        let little = peak.map_or(little, |most| expected("peak", &[&most]));
+        trial.must(is_little, little, much)
     }
 
     /// Whether the server answers. A wrong answer is one too: the checks say what is wrong with it.

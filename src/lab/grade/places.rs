@@ -4,12 +4,11 @@
 //! |---|---|
 //! | `{bytes N}`, `{bytes N-M}` | random bytes, that many |
 //! | `{every}` | the 256 values that a byte can have |
-//! | `{times N TEXT}` | N times the text |
 //! | `{bytes}`, `{size}`, `{sum}`, `{MB}` | the bytes that the last of these or the last ` = BYTES` gave, their number, their SHA-256, the megabytes |
 //! | `{head N}`, `{rest N}`, `{sum N}` | the first N of these bytes, the others, the SHA-256 of the first |
-//! | `{letters N}`, `{number N-M}` | random letters; a random number |
+//! | `{letters N}`, `{letters N-M}`, `{number N-M}` | random letters; a random number |
+//! | `{times N TEXT}` | N times the text |
 //! | `{name}`, `{name2}` … | a name of the grader's own |
-//! | `{word}`, `{word N}` | 8 or N letters that are different in each run, and not the bytes |
 //! | `{n}` | the number of the turn in a `repeat` |
 //! | `{length NAME}`, `{type NAME}`, `{text NAME}` | how many bytes NAME has, its extension, it as JSON |
 //! | `{outside}` | the path of what was made outside the folder |
@@ -118,7 +117,7 @@ impl Places {
                 let (count, what) = rest.split_once(' ')?;
                 let (count, what): (usize, _) = (count.parse().ok()?, self.fill(what)?);
                 count.checked_mul(what.len()).filter(|length| *length <= MOST)?;
-                self.content = what.repeat(count);
+                return Some(what.repeat(count));
             }
             ("size", _) => return text(self.content.len().to_string()),
             ("MB", _) => {
@@ -140,18 +139,15 @@ impl Places {
                     _ => number.parse::<f32>().ok()?.to_le_bytes().to_vec(),
                 });
             }
-            ("letters" | "word", _) => {
-                let count = self.in_range(if rest.is_empty() { "8" } else { rest });
-                let letters = letters(&self.salted("letters"), count.filter(|it| *it <= MOST)?);
-                if word == "word" {
-                    return text(letters);
-                }
-                self.content = letters.into_bytes();
+            ("letters", _) => {
+                let count = self.in_range(rest).filter(|count| *count <= MOST)?;
+                return text(letters(&self.salted("letters"), count));
             }
             ("number", _) if !rest.is_empty() => return text(self.in_range(rest)?.to_string()),
             (name, "") if name.starts_with("name") => {
                 return text(format!("{}-{}", self.prefix, letters(&self.salted(name), 8)));
             }
+            ("length" | "type" | "text" | "id", "") => return None,
             ("length", _) => return text(self.fill(rest)?.len().to_string()),
             ("type", _) => return text(extension(&self.text(rest)?).to_owned()),
             ("text", _) => return text(Value::text(&self.text(rest)?).to_string()),

@@ -13,8 +13,7 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Puts something into a server's folder, or beside it: `KIND NAME`. `None`: that is not possible here; for links
-    /// some systems demand a right.
+    /// Puts something into a server's folder, or beside it: `KIND NAME`. `None`: that is not possible here.
     pub(super) fn new(what: &str, root: &Path) -> Option<Prepared> {
         let (kind, name) = what.split_once(' ')?;
         let has_more = ["sparse", "twin"].contains(&kind);
@@ -36,7 +35,9 @@ impl Prepared {
                 // Wine says that it has made a link when it has not.
                 made.and_then(|()| fs::read_link(inside).map(drop))
             }
-            "twin" => fs::hard_link(root.join(more), inside),
+            // Not every disk has links, and some have few for a file.
+            "twin" => fs::hard_link(root.join(more), inside)
+                .or_else(|_| fs::copy(root.join(more), inside).map(drop)),
             "sparse" => fs::File::create(inside).ok()?.set_len(more.parse().ok()?),
             _ => fs::write(inside, SECRET),
         }

@@ -1,4 +1,4 @@
-//! The same job through every dialect, counted by the tracer: what each framing costs.
+//! The same job through every dialect, counted call by call: what each framing costs.
 //!
 //! The job is what all dialects with files can do: send a file, and fetch it again. All use names of the same length,
 //! so that the bytes beside the payload can be compared. What a dialect lacks is said below the table.
@@ -52,7 +52,7 @@ impl Row {
     }
 }
 
-/// Counts what a tracer reports.
+/// Counts the calls that are reported to it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counts {
     reads: u64,

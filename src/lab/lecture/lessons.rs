@@ -349,8 +349,13 @@ impl Place {
     /// with `&` between them run at the same time, each a moment later than the one before it. Nothing if one cannot run
     /// here.
     fn run(&self, line: &str, live: &mut dyn FnMut(&str)) -> io::Result<Option<String>> {
+        let impossible = said("tcp-impossible", &[]).say(self.lang);
         let mut printed = String::new();
         for commands in split(line, ';') {
+            let is_experiment = commands.starts_with(EXPERIMENT);
+            if is_experiment {
+                live(&format!("{}\n", broken(commands, self.columns)));
+            }
             let mut running = Vec::new();
             for (number, command) in split(commands, '&').into_iter().enumerate() {
                 if number > 0 {
@@ -361,16 +366,20 @@ impl Place {
             for (mut child, output) in running {
                 for line in BufReader::new(output).lines() {
                     let line = line? + "\n";
-                    if commands.starts_with(EXPERIMENT) {
+                    if is_experiment && !line.contains(&impossible) {
                         live(&line);
                     }
                     printed += &line;
                 }
-                child.wait()?;
+                // The other commands may fail: some lessons are about that.
+                let has_failed = !child.wait()?.success() && is_experiment;
+                if has_failed && !printed.contains(&impossible) {
+                    let why = printed.lines().last().unwrap_or_default();
+                    return Err(io::Error::other(why.to_owned()));
+                }
             }
             printed += &self.traced();
         }
-        let impossible = said("tcp-impossible", &[]).say(self.lang);
         Ok(Some(self.as_on_the_page(&printed)).filter(|printed| !printed.contains(&impossible)))
     }
 
@@ -405,8 +414,11 @@ impl Place {
             ["head", "-c", count, "/dev/zero"] => write(&vec![0; count.parse().unwrap_or(0)])?,
             [name @ ("connme-client" | "connme-lab"), words @ ..] => {
                 let (output, input) = io::pipe()?;
-                let file_name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-                let mut program = Command::new(this_program()?.with_file_name(file_name));
+                let mut program = this_program()?;
+                if *name == "connme-client" {
+                    program.set_file_name(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+                }
+                let mut program = Command::new(program);
                 program.args(["--lang", self.lang.choose("en", "id")]);
                 if *name == "connme-client" {
                     let dialect = words.iter().skip_while(|word| **word != "--dialect").nth(1);
