@@ -480,6 +480,11 @@ fn a_teacher_can_write_checks() {
     }
     let again = format!(" --conversation {} --only text/a/b", file.display());
     assert!(out.contains(&again), "{out}");
+    // What cannot be put in place is no mistake of the server, and nothing that it has passed.
+    let twin = "== a/b 1 must\nen: is\nset: root\nmade twin {name}-missing {name}\n";
+    let root = server.root().to_str().unwrap();
+    let (status, out, _) = grade(twin, &["--all", "--root", root]);
+    assert!(status == Some(2) && out.contains("cannot be put in place here"), "{out}");
     // What a required check needs comes before what is only recommended.
     let check =
         |name: &str, rest: &str| format!("== a/{name} should x\nen: is\n> connme\n< no\n{rest}");

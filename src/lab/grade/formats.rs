@@ -107,7 +107,7 @@ fn fact(report: &Report, name: &str) -> String {
         "checks" => report.graded.len().to_string(),
         "counted" => report.graded.iter().filter(|it| it.counts()).count().to_string(),
         "failures" => ended("failed stopped no-time left-out").to_string(),
-        "skipped" => ended("skipped needs").to_string(),
+        "skipped" => ended("skipped needs not-here").to_string(),
         _ => String::new(),
     }
 }

@@ -13,7 +13,7 @@ use crate::lang::{Msg, escape};
 #[derive(Clone, Debug, Default)]
 pub struct Fail {
     /// What kind of failure it is, by its name in the sentences: `wrong`, or of a client also `hangs`, `crashed` or
-    /// `not-supported`.
+    /// `not-supported`. `not-here` is none: the check cannot be run.
     pub verdict: &'static str,
     /// What would have been right.
     pub expected: Msg,

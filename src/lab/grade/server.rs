@@ -22,13 +22,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Run;
 use super::conversation::{Check, Then, Word, number_in};
 use super::peer::{Done, Peer};
-use super::places::{Places, is_in};
+use super::places::Places;
 use super::player::{Player, Stage, shown};
 use super::prepared::{Prepared, files_in};
 use super::seen::{Fail, Record, a_line, came, expected, fail, same};
+use super::{NOT_HERE, Run};
 use crate::dialect::json_value::Value;
 use crate::dialect::{Dialect, digits};
 use crate::lab::lecture::trace::Side;
@@ -150,12 +150,7 @@ impl Stage for Trial<'_> {
                 // A path that is not UTF-8 cannot be asked for in every dialect.
                 let path = made.as_ref().and_then(|it| Some(it.outside.to_str()?.to_owned()));
                 let Some(path) = path else {
-                    let what = shown(argument);
-                    // For links some systems demand a right, and not every disk has the others.
-                    let kind = what.split(' ').next().unwrap_or_default();
-                    let may_fail = is_in("link linked-folder no-text sparse", kind);
-                    self.must(may_fail, expected("made", &[&what]), came("nothing", &[]))?;
-                    return Ok(Then::Stop);
+                    return Err(Box::new(Fail { verdict: NOT_HERE, ..Fail::default() }));
                 };
                 places.known.insert("outside".to_owned(), path.into_bytes());
                 self.found.made.extend(made);

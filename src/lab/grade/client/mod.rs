@@ -38,7 +38,7 @@ use super::peer::Peer;
 use super::places::{Places, is_in};
 use super::player::shown;
 use super::seen::Record;
-use super::{Check, Graded, Options, Report};
+use super::{Check, Graded, NOT_HERE, Options, Report};
 use crate::dialect::Dialect;
 use crate::error::lock;
 use crate::lab::process::{Process, command_words, last_lines, soon};
@@ -205,7 +205,7 @@ impl<'f> Client<'f> {
             performed = self.perform(check, None);
             has_hung.fetch_or(hangs(&performed), Ordering::Relaxed);
         }
-        let Ok(seen) = performed else { return Graded::not_run(check, "no-time", "") };
+        let Ok(seen) = performed else { return Graded::not_run(check, NOT_HERE, "") };
         let outcome = seen.judge(self.options.dialect).map_err(|mut failure| {
             let typed: String = seen.orders.iter().map(|order| typed(&self.map, order)).collect();
             failure.typed = typed.lines().map(str::to_owned).collect();
