@@ -730,10 +730,11 @@ fn a_server_that_is_started_here_gets_full_points() {
     let report = Value::parse(output.stdout.trim_ascii()).unwrap();
     let Some(Value::Array(checks)) = report.get("checks") else { panic!("{report}") };
     let status = |check: &Value| check.get("status").and_then(Value::as_text).unwrap().to_owned();
-    let not_passed: Vec<_> = checks.iter().filter(|check| status(check) != "passed").collect();
-    // What a server takes is read from `/proc`.
-    let unwatched = if cfg!(target_os = "linux") { 0 } else { 3 };
-    assert_eq!(not_passed.len(), unwatched, "{not_passed:?}");
+    // What a server takes is read from `/proc`, and Windows lacks some names.
+    let may_lack = |status: &str| !cfg!(target_os = "linux") && status != "failed";
+    let is_right = |check: &&Value| status(check) == "passed" || may_lack(&status(check));
+    let wrong: Vec<_> = checks.iter().filter(|check| !is_right(check)).collect();
+    assert!(wrong.is_empty() && checks.len() > 60, "{wrong:?}");
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "it runs in a folder of its own");
 }
