@@ -1,7 +1,10 @@
 //! How files travel over TCP: a small file server and its client, to teach with.
 //!
-//! The path of an upload, from the socket to the disk. [`guide::assignment`] has the steps between the command and its
-//! reply beside those of a program in Python: read it first.
+//! The path of an upload, from the socket to the disk. Begin with the page [`guide::assignment`], which is
+//! `src/guide/assignment.md`: it puts each function of a first server in Python beside ours, from `accept` on. For an upload,
+//! leave out what it says about `ls`, `size`, `rm` and `download`: the rest takes some 15 minutes. Then read the functions
+//! with a `*`, and the types above them, in about an hour. If the first rows seem far from the file, begin with
+//! `handle_upload`.
 //!
 //! ```text
 //! * Server::accept           server/mod.rs        a connection comes
@@ -15,8 +18,9 @@
 //! *       handle_upload      dialect/text.rs
 //! *         FileName::parse  store/name.rs        the name is checked
 //! *         Store::begin     store/incoming.rs    what has that name on the disk is checked too
-//! *           walk           store/mod.rs         the way to it leads through real folders
-//! *           draft          store/workspace.rs   a hidden file is made
+//! *           path_of, walk  store/mod.rs         the way to it leads through real folders
+//! *           draft          store/mod.rs         a hidden file is made in the server's own folder
+//!             new_draft    store/workspace.rs   the same, while the folder is there
 //! *         read_size        dialect/text.rs      the size
 //! *         expect_payload   wire/payload.rs      that many bytes are owed from now on
 //!           must_have_room   store/incoming.rs    do the limits allow that many?
@@ -25,25 +29,25 @@
 //! *           Incoming::write  store/incoming.rs  the piece goes into the hidden file
 //! *         publish          store/incoming.rs    the whole file gets its name
 //! *           finish         store/workspace.rs   it is closed, and flushed to the disk with `--fsync`
-//! *           first_free     store/numbers.rs     a.txt, or a_1.txt and so on
+//! *           take_first_free, first_free  store/numbers.rs  a.txt, or a_1.txt and so on
 //! *             publish_as   store/workspace.rs   a hard link, which fails if the name is taken
 //! *           Draft::drop    store/workspace.rs   the hidden name goes
-//!         refuse             dialect/text.rs      or, after an error: what still comes of the file is dropped
+//! *       refuse             dialect/text.rs      or, after an error: what still comes of the file is thrown away
 //! *       Wire::end_reply    wire/mod.rs          the reply is sent, if no further request has come
 //!         ConnectionLog::command  log.rs          the log has its line
 //!       close_and_wait       wire/mod.rs          the last reply has time to arrive before the connection ends
 //! ```
 //!
-//! All of it is some 95 functions with 1,100 lines, comments included. A first reading has those with a `*` alone, and takes
-//! about an hour. If the first rows seem far from the file, begin with `handle_upload`. To know:
-//! - In `wire/input.rs`, `held` is what was read and not yet taken, `skip` takes it, `find` looks in it, `fill` reads once.
+//! With all that they call, some 110 functions run. To know:
+//! - In `wire/input.rs`, `held` is what was read and not yet taken, `skip` drops it, `find` looks in it, `fill` reads once.
 //! - In `store/numbers.rs`, `next` gives 1, 2, 3, 4, and then uses a hint, which `change_folder` keeps valid.
 //! - Without `--max-total-size`, `share` is `None`. `Wire::network` is for lists and sums.
 //! - What `ConnectionLog::command` hands to `line`, another thread writes.
 //! - `note_wait`, `note_message` and `Ending` are for a trace.
 //!
 //! Words that have one meaning here:
-//! - A *message* is what one side says at once: a line, a number, a word. A *payload* is the bytes of a file.
+//! - A *message* is one thing that a side says: a line, a number, a word. A *payload* is the bytes of a file; a trace shows
+//!   it as a message too.
 //! - A payload that was announced is *owed*: nothing else is read before it has come. Two sides are *in step* while both
 //!   know what comes next.
 //! - An [`error::Error`] may *close* the connection (`and_close`), or say that the peer is *gone*: then it gets no reply.

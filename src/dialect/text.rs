@@ -68,7 +68,7 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) ->
             Ok(_) => command != b"byebye",
             Err(error) => refuse(wire, error),
         };
-        // The answer is sent before the log has its line, unless the next request has come already. The line is written
+        // The answer is sent before the log has its line, unless the next request has come already. The log has its line
         // also if the answer could not be sent: `sent?` comes after it.
         let sent = wire.end_reply();
         log.command(word, argument, since, &outcome);
@@ -79,8 +79,8 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) ->
     }
 }
 
-/// Answers with an error. Returns whether the two sides are in step afterwards. Before that, reads and drops what is left
-/// of a refused payload, if that is at most [`limits::DRAIN`] bytes.
+/// Answers with an error. Returns whether the two sides are in step afterwards. Before that, reads and throws away what is
+/// left of a refused payload, if that is at most [`limits::DRAIN`] bytes.
 fn refuse(wire: &mut Wire, error: &Error) -> bool {
     if error.is_gone() {
         return false;
@@ -150,8 +150,8 @@ fn handle_upload(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done
     write_ok(wire, "ready")?;
     // `ok ready` waits in our buffer: the next read sends it first.
     let size = read_size(wire)?;
-    // Before `must_have_room`: if that fails, `refuse` drops this many bytes, or ends the connection if they are many. So
-    // none of them is run as a command.
+    // Before `must_have_room`: if that fails, `refuse` reads and throws away this many bytes, or, if they are many, says
+    // that the connection must end. So none of them is run as a command.
     wire.expect_payload(size);
     incoming.must_have_room(size)?;
     wire.read_payload(&mut |bytes| incoming.write(bytes))?;

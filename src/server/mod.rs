@@ -155,7 +155,7 @@ impl Server {
             return self.turn_away(connection, error);
         }
         let log = self.log.for_connection(connection.peer, connection.dialect.name());
-        log.open(connection.permit.connections);
+        log.open(connection.permit.connected);
         let end = self.converse(connection, &log);
         log.close(&end);
     }

@@ -24,7 +24,7 @@ pub(super) struct Permits {
 /// The permission for one connection. Dropping it allows another one.
 pub(super) struct Permit {
     /// How many connections there were when it was taken, with this one.
-    pub(super) connections: usize,
+    pub(super) connected: usize,
     /// Where the connection is counted, once its client's address is known: at an IPv4 address, or at the first 64
     /// bits of an IPv6 address.
     pub(super) network: Option<u128>,
@@ -47,7 +47,7 @@ impl Permits {
         }
         let network = self.limits.network_with_room(address, &open)?;
         open.push(network);
-        Ok(Permit { connections: open.len(), network, permits: Arc::clone(self) })
+        Ok(Permit { connected: open.len(), network, permits: Arc::clone(self) })
     }
 }
 

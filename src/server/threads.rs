@@ -31,7 +31,7 @@ struct State {
 }
 
 impl Server {
-    /// Has a connection served by an idle thread, or by a new one, which holds the server.
+    /// Has a connection served by an idle thread, or by a new one, which keeps the server alive.
     ///
     /// # Errors
     /// No thread is idle and none can be started: returns the connection.

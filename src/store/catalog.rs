@@ -126,7 +126,7 @@ impl Store {
             if locked.is_some() && catalog.lines > catalog.kept.saturating_mul(2) + SPARE_LINES {
                 // If that fails, the old one stays in use, and grows to twice its size before the next attempt.
                 catalog.kept = catalog.lines;
-                let _ = self.rewrite(&catalog, workspace.draft()?);
+                let _ = self.rewrite(&catalog, workspace.new_draft()?);
             }
         }
         let ids = files.iter().map(|(name, stamp)| catalog.id(name, *stamp).map(str::to_owned));

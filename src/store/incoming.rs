@@ -3,8 +3,8 @@
 //! ```text
 //! publish
 //!   finish                 the draft is closed
-//!   count_as_stored        only where all files together have a limit
-//!     take_first_free      a.txt, a_1.txt and so on, until one is free
+//!   take_first_free        a.txt, a_1.txt and so on, until one is free
+//!     first_free           tries one name after the other
 //!       publish_as         a hard link: it fails if the name is taken
 //!   Draft::drop            the hidden name goes, the final one stays
 //! ```
@@ -56,9 +56,9 @@ impl<'s> Incoming<'s> {
     /// Looks whether there is room for a file of this size, before it comes. The limits are checked again while it does.
     ///
     /// # Errors
-    /// It is larger than a file may be, or more than all files together may grow by now. The disk is not asked.
+    /// It is larger than a file may be, or than what all files together may still have. The disk is not asked.
     pub fn must_have_room(&self, size: u64) -> Result<()> {
-        self.must_be_allowed(size)?;
+        self.must_not_be_too_large(size)?;
         match &self.share {
             Some(share) => share.must_fit(size),
             None => Ok(()),
@@ -72,14 +72,14 @@ impl<'s> Incoming<'s> {
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.came = self.came.saturating_add(bytes.len() as u64);
         // Not every dialect announces a size.
-        self.must_be_allowed(self.came)?;
+        self.must_not_be_too_large(self.came)?;
         if let Some(share) = &mut self.share {
             share.grow(bytes.len() as u64)?;
         }
         self.draft.write(bytes).map_err(|error| not_stored(self.name.as_str(), &error))
     }
 
-    fn must_be_allowed(&self, size: u64) -> Result<()> {
+    fn must_not_be_too_large(&self, size: u64) -> Result<()> {
         // No file system has files of 2^63 bytes or more: refused before they are sent.
         let most = self.store.options.max_file_size.unwrap_or(i64::MAX.unsigned_abs());
         if size > most {

@@ -6,14 +6,12 @@
 //!   (Another process on this machine that replaces a folder by a link while a name is walked can lead it
 //!   astray, and one that puts a pipe in the place of a file that is being opened can let it wait: the standard
 //!   library cannot open a file below a folder that it holds, or refuse a pipe.)
-//! - Any number of servers may share one folder. They coordinate through the file system alone: exclusive creation, or a
-//!   lock where there are no hard links, decides which upload gets a name, and file locks tell running servers from dead
-//!   ones.
+//! - Any number of servers may share one folder. They coordinate through the file system alone: a hard link, or a lock where
+//!   there are none, decides which upload gets a name, and file locks tell running servers from dead ones.
 //!
 //! The store does not know how its files travel. All work here is ordinary blocking file work, and no upload or download
-//! waits for the bytes of another. A lock is held during file work in six cases only: a look at the server's own folder
-//! when an upload begins, a start, a removal, a file system without hard links, a limit for all files together, and the
-//! catalog of identities.
+//! waits for the bytes of another. A lock is held during file work in six cases only: a start, an upload whose draft cannot be
+//! made, a removal, a file system without hard links, a limit for all files together, and the catalog of identities.
 
 mod catalog;
 pub(crate) mod disk;
@@ -137,7 +135,7 @@ impl Store {
     /// There is no such plain file, or it cannot be opened.
     pub fn open_file(&self, name: FileName) -> Result<Outgoing> {
         let opened = self.path_of(&name).and_then(|path| plain::open(&path));
-        let (file, found) = self.unless_gone(opened)?;
+        let (file, found) = self.check_root(opened)?;
         Ok(Outgoing { size: found.len(), file, name, found })
     }
 
@@ -219,24 +217,24 @@ impl Store {
         Ok(claimed)
     }
 
-    /// A new draft, in that folder.
+    /// A new draft, in the server's own folder.
     fn draft(&self) -> io::Result<Draft> {
         let known = lock(&self.workspace).clone();
-        match known.map(|workspace| workspace.draft()) {
+        match known.map(|workspace| workspace.new_draft()) {
             Some(Ok(draft)) => Ok(draft),
             // The folder is gone, or this fails too.
-            _ => self.workspace()?.draft(),
+            _ => self.workspace()?.new_draft(),
         }
     }
 
     /// The plain file of this name, and what the system says about it.
     fn find(&self, name: &FileName) -> Result<(PathBuf, Metadata)> {
         let look = |path: PathBuf| plain::metadata(&path).map(|found| (path, found));
-        self.unless_gone(self.path_of(name).and_then(look))
+        self.check_root(self.path_of(name).and_then(look))
     }
 
-    /// If something was not found because the whole root is gone, that is the server's fault, and not the peer's.
-    fn unless_gone<T>(&self, found: Result<T>) -> Result<T> {
+    /// Where something was not found, looks whether the whole root is gone: that is the server's fault, not the peer's.
+    fn check_root<T>(&self, found: Result<T>) -> Result<T> {
         found.map_err(|error| match error.is(Code::NotFound) && !self.root.is_dir() {
             true => {
                 Error::new(Code::Internal, "the server's folder is gone").because(error.cause())
@@ -253,7 +251,7 @@ impl Store {
     /// The path of a folder, walked from the root through real folders only.
     fn walk(&self, folder: Option<&str>) -> Result<PathBuf> {
         let mut path = self.root.clone();
-        // `None` is the root: it has no parts.
+        // Each part between slashes; `None`, the root, has none.
         for part in folder.into_iter().flat_map(|folder| folder.split('/')) {
             path.push(part);
             let found = disk::look(&path);
@@ -264,7 +262,7 @@ impl Store {
                     return Err(Error::new(Code::BadName, sentence));
                 }
                 // Or the root itself is gone.
-                _ => return self.unless_gone(Err(Error::new(Code::NotFound, "no such folder"))),
+                _ => return self.check_root(Err(Error::new(Code::NotFound, "no such folder"))),
             }
         }
         Ok(path)
@@ -284,7 +282,7 @@ impl Store {
     ) -> Result<(Listing, Option<Place<'_>>)> {
         let place = || self.turns.take_place(network);
         let path = self.walk(folder.map(FileName::as_str));
-        self.unless_gone(path.and_then(|path| Listing::read(&path, place)))
+        self.check_root(path.and_then(|path| Listing::read(&path, place)))
     }
 
     /// The sum of a file as it is now. Takes a place if it is not remembered.

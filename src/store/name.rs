@@ -17,13 +17,13 @@ impl FileName {
     /// # Errors
     /// It breaks one of the rules; the error says which.
     pub fn parse(bytes: &[u8]) -> Result<FileName> {
-        let broken = |sentence| Error::new(Code::BadName, sentence);
-        let name = std::str::from_utf8(bytes).map_err(|_| broken("a name must be UTF-8"))?;
+        let bad_name = |sentence| Error::new(Code::BadName, sentence);
+        let name = std::str::from_utf8(bytes).map_err(|_| bad_name("a name must be UTF-8"))?;
         if name.is_empty() {
-            return Err(broken("the name is missing"));
+            return Err(bad_name("the name is missing"));
         }
         match name.split('/').find_map(broken_rule) {
-            Some(sentence) => Err(broken(sentence)),
+            Some(sentence) => Err(bad_name(sentence)),
             None => Ok(FileName(name.to_owned())),
         }
     }

@@ -49,25 +49,25 @@ impl Numbers {
         Numbers { root, hints: Mutex::default() }
     }
 
-    /// Takes the first free name: see `first_free`, which `change_folder` runs. That keeps the hints valid, and returns what
-    /// `first_free` returns.
+    /// Takes the first free name: `change_folder` keeps the hints valid, and returns what `first_free` returns.
     pub(super) fn take_first_free(
         &self,
         given: &FileName,
-        take: impl Fn(&FileName) -> io::Result<bool>,
+        try_name: impl Fn(&FileName) -> io::Result<bool>,
     ) -> io::Result<FileName> {
         let folder = given.folder().unwrap_or_default();
-        self.change_folder(folder, || self.first_free(given, take))
+        self.change_folder(folder, || self.first_free(given, try_name))
     }
 
-    /// The given name, or the first one with a number that `take` can take: it returns false if the name is taken already.
+    /// The given name, or the first one with a number, that is free. `try_name` takes a name, or returns false if another
+    /// file has it.
     fn first_free(
         &self,
         given: &FileName,
-        take: impl Fn(&FileName) -> io::Result<bool>,
+        try_name: impl Fn(&FileName) -> io::Result<bool>,
     ) -> io::Result<FileName> {
         let (mut name, mut n) = (given.clone(), 0);
-        while !take(&name)? {
+        while !try_name(&name)? {
             n = self.next(given, n);
             name = given.numbered(n);
         }

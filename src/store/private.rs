@@ -33,7 +33,7 @@ pub(super) fn folder(parent: &Path, name: &str) -> io::Result<PathBuf> {
     }
 }
 
-/// Refuses a root in which something else has the name of the server's own folder.
+/// Refuses a root in which something else has the name `.connme`.
 ///
 /// # Errors
 /// See [`folder`].

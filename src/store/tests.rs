@@ -239,7 +239,7 @@ fn what_is_not_whole_is_not_there() {
     drop(incoming);
     assert_eq!(fixture.names(), [""; 0]);
     let workspace = fixture.store.workspace.lock().unwrap().clone().unwrap();
-    drop(workspace.draft().unwrap());
+    drop(workspace.new_draft().unwrap());
 }
 
 #[test]

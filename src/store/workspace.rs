@@ -80,7 +80,7 @@ impl Workspace {
     }
 
     /// A new, empty draft.
-    pub(super) fn draft(self: &Arc<Workspace>) -> io::Result<Draft> {
+    pub(super) fn new_draft(self: &Arc<Workspace>) -> io::Result<Draft> {
         let (workspace, path) = (Arc::clone(self), self.next_path());
         let file = op(|| OpenOptions::new().write(true).create_new(true).open(&path))?;
         Ok(Draft { workspace, file: Some(file), path, is_kept: false })
@@ -121,6 +121,7 @@ pub(super) struct Draft {
     /// `None` after `finish`.
     file: Option<File>,
     path: PathBuf,
+    /// It stays when this is dropped, because a client may go on with it.
     pub(super) is_kept: bool,
 }
 
@@ -159,7 +160,7 @@ impl Draft {
         if fsync && let Some(file) = &self.file {
             op(|| file.sync_all())?;
         }
-        // That of a client's download becomes an ordinary one.
+        // A draft that is kept, that of a client's download, moves into our own folder first.
         if self.is_kept {
             let path = self.workspace.next_path();
             op(|| fs::rename(&self.path, &path))?;
@@ -315,10 +316,10 @@ pub(crate) mod tests {
     fn dead_servers_are_cleared_and_running_ones_are_not() {
         let root = tempfile::tempdir().unwrap();
         let running = claim(root.path());
-        let mut draft = running.draft().unwrap();
+        let mut draft = running.new_draft().unwrap();
         draft.write(b"half").unwrap();
         let dead = claim(root.path());
-        let mut left = dead.draft().unwrap();
+        let mut left = dead.new_draft().unwrap();
         // The system does that when a process ends.
         left.file = None;
         fs::copy(&left.path, left.path.with_file_name("2")).unwrap();
@@ -422,7 +423,7 @@ pub(crate) mod tests {
             let workspace = by(how, || Workspace::claim(root.path()).ok(), |it| it.publishing);
             let (a, b) = (root.path().join("a"), root.path().join("b"));
             fs::write(&a, "old").unwrap();
-            let mut draft = workspace.draft().unwrap();
+            let mut draft = workspace.new_draft().unwrap();
             draft.write(b"new").unwrap();
             draft.finish(false).unwrap();
             assert!(!draft.publish_as(&a).unwrap());
@@ -442,7 +443,7 @@ pub(crate) mod tests {
     fn a_link_that_fails_is_a_failure() {
         let root = tempfile::tempdir().unwrap();
         let workspace = claim(root.path());
-        let (draft, target) = (workspace.draft().unwrap(), root.path().join("a"));
+        let (draft, target) = (workspace.new_draft().unwrap(), root.path().join("a"));
         let (published, _) = during(1, Fault::Fails, || draft.publish_as(&target));
         assert!(published.is_err() && !target.exists());
     }
@@ -452,7 +453,7 @@ pub(crate) mod tests {
         let root = tempfile::tempdir().unwrap();
         let (workspace, table) = (claim(root.path()), root.path().join("table"));
         fs::write(&table, "old").unwrap();
-        let mut draft = workspace.draft().unwrap();
+        let mut draft = workspace.new_draft().unwrap();
         draft.write(b"new").unwrap();
         let path = draft.path.clone();
         draft.replace(&table, false).unwrap();
@@ -464,7 +465,7 @@ pub(crate) mod tests {
     #[test]
     fn a_flush_is_an_operation_that_can_fail() {
         let root = tempfile::tempdir().unwrap();
-        let mut draft = claim(root.path()).draft().unwrap();
+        let mut draft = claim(root.path()).new_draft().unwrap();
         assert!(during(1, Fault::Fails, || draft.finish(true)).0.is_err());
         assert!(draft.finish(true).is_ok() && sync_folder(root.path()).is_ok());
         assert_eq!(during(1, Fault::Fails, || sync_folder(root.path())).0.is_err(), cfg!(unix));
@@ -474,14 +475,14 @@ pub(crate) mod tests {
     fn a_draft_that_is_given_up_leaves_nothing_and_takes_over_no_file() {
         let root = tempfile::tempdir().unwrap();
         let workspace = claim(root.path());
-        let mut draft = workspace.draft().unwrap();
+        let mut draft = workspace.new_draft().unwrap();
         draft.write(b"half").unwrap();
         let path = draft.path.clone();
         assert!(path.exists());
         drop(draft);
         assert!(!path.exists());
         fs::write(workspace.folder.join("1"), "mine").unwrap();
-        assert!(workspace.draft().is_err());
+        assert!(workspace.new_draft().is_err());
         assert_eq!(fs::read(workspace.folder.join("1")).unwrap(), b"mine");
     }
 
@@ -493,7 +494,7 @@ pub(crate) mod tests {
         fs::write(&path, "some").unwrap();
         let kept = || {
             let file = File::options().append(true).open(&path).unwrap();
-            workspace.draft().unwrap().into_kept(file, path.clone())
+            workspace.new_draft().unwrap().into_kept(file, path.clone())
         };
         drop(kept());
         let mut draft = kept();

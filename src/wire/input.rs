@@ -11,7 +11,7 @@ use crate::limits;
 pub(super) struct Input {
     /// In one piece.
     pub(super) bytes: VecDeque<u8>,
-    /// Before this position the mark that ends the message does not begin. Each message begins with 0.
+    /// The mark that ends the message does not begin before this position. Each message begins with 0.
     pub(super) searched: usize,
     /// A read has brought all that it asked for. So this peer sends more at a time, perhaps a small file
     /// with its size.

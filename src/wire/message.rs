@@ -152,7 +152,7 @@ impl Wire {
     pub fn read_acknowledgement(&mut self) -> Result<()> {
         let begun = Instant::now();
         self.read_bytes(1)?;
-        self.list.as_mut().map_or(Ok(()), |list| list.note(ACKNOWLEDGEMENT, begun.elapsed()))
+        self.list.as_mut().map_or(Ok(()), |list| list.check(ACKNOWLEDGEMENT, begun.elapsed()))
     }
 
     /// Reads up to a mark, and returns what is before it.

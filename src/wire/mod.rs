@@ -306,7 +306,7 @@ impl Wire {
                     return Err(Error::connection(&error));
                 }
             };
-            if let Err(error) = pace.note(n as u64, begun.elapsed()) {
+            if let Err(error) = pace.check(n as u64, begun.elapsed()) {
                 self.state = State::Unwritable;
                 return Err(error);
             }

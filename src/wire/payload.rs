@@ -57,14 +57,14 @@ impl Wire {
     ) -> std::result::Result<(), E> {
         let announced = self.payload.size;
         let n = at_most(self.payload.left, self.input.held().len());
-        // If `sink` fails here, these bytes stay held and owed. In the loop they are off the wire already.
+        // If `sink` fails here, these bytes stay held and owed. In the loop they are off the wire already: `read_piece` has
+        // made `left` smaller.
         sink(&self.input.held()[..n])?;
         self.input.skip(n);
         self.payload.left -= n as u64;
         let largest = self.config.payload_buffer;
         let mut buffer = vec![0; at_most(self.payload.left, largest.min(limits::PAYLOAD_READ))];
         let mut pace = Pace::new(self.config.payload_window, limits::PAYLOAD_STEP);
-        // `read_piece` makes `left` smaller.
         while self.payload.left > 0 {
             let n = self.read_piece(&mut buffer, &mut pace)?;
             sink(&buffer[..n])?;
@@ -101,8 +101,8 @@ impl Wire {
         Ok(())
     }
 
-    /// Waits for the next bytes, as long as the peer keeps the pace. Returns how many have come: none if the stream has
-    /// ended, and the payload with it.
+    /// Waits for the next bytes, as long as the peer keeps the pace. Returns how many have come: 0 only for a payload
+    /// without a size, which ends with the stream.
     pub(super) fn read_piece(&mut self, buffer: &mut [u8], pace: &mut Pace) -> Result<usize> {
         let Payload { size, left } = self.payload;
         let expected = Expected::Payload { came: size.unwrap_or(u64::MAX) - left, size };
@@ -110,7 +110,7 @@ impl Wire {
         let error = match self.read_once(buffer, begun + pace.time_left, expected) {
             Ok(Received::Data(n)) => {
                 self.payload.left -= n as u64;
-                match pace.note(n as u64, begun.elapsed()) {
+                match pace.check(n as u64, begun.elapsed()) {
                     Ok(()) => return Ok(n),
                     Err(too_slow) => too_slow,
                 }

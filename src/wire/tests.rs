@@ -545,7 +545,7 @@ fn what_a_payload_was_waited_for_is_not_waited_for_again() {
     let (mut wire, written) = wire(Script::bytewise("ab"));
     wire.expect_payload(2);
     let mut pace = Pace::new(limits::PAYLOAD_WINDOW, 9);
-    pace.note(1, limits::PAYLOAD_WINDOW * 2 / 3).unwrap();
+    pace.check(1, limits::PAYLOAD_WINDOW * 2 / 3).unwrap();
     assert_eq!(wire.read_piece(&mut [0; 2], &mut pace).unwrap(), 1);
     assert!(written.waits()[0] <= limits::PAYLOAD_WINDOW / 3, "{:?}", written.waits());
 }
@@ -733,13 +733,13 @@ fn acknowledgements_of_a_list_keep_its_pace_and_have_no_deadline_together() {
     let (mut wire, written) = wire(Script::new([bytes(b"1"), bytes(b"2rest"), Step::Pause]));
     wire.write_list(|wire| {
         wire.read_acknowledgement()?;
-        wire.list.as_mut().unwrap().note(0, limits::LIST_WINDOW / 3)?;
+        wire.list.as_mut().unwrap().check(0, limits::LIST_WINDOW / 3)?;
         wire.read_acknowledgement()
     })
     .unwrap();
     assert_eq!(wire.read_bytes(4).unwrap(), b"rest");
     let silent = wire.write_list(|wire| {
-        wire.list.as_mut().unwrap().note(0, limits::LIST_WINDOW / 3)?;
+        wire.list.as_mut().unwrap().check(0, limits::LIST_WINDOW / 3)?;
         wire.read_acknowledgement()
     });
     assert!(silent.unwrap_err().is(Code::Timeout));
@@ -751,7 +751,7 @@ fn acknowledgements_of_a_list_keep_its_pace_and_have_no_deadline_together() {
     for (came, is_enough) in [(63, false), (64, true)] {
         let mut wire = over(Script::new([bytes(&[b'1'; 64])]));
         let wait =
-            |wire: &mut Wire| wire.list.as_mut().unwrap().note(0, limits::LIST_WINDOW * 2 / 3);
+            |wire: &mut Wire| wire.list.as_mut().unwrap().check(0, limits::LIST_WINDOW * 2 / 3);
         let ended = wire.write_list(|wire| {
             wait(wire)?;
             (0..came).try_for_each(|_| wire.read_acknowledgement())?;
@@ -768,10 +768,10 @@ fn the_pace_of_a_list_is_kept_over_all_its_writes() {
     let ended = wire.write_list(|wire| {
         wire.write(b"a")?;
         wire.flush()?;
-        wire.list.as_mut().unwrap().note(0, limits::LIST_WINDOW * 2 / 3)?;
+        wire.list.as_mut().unwrap().check(0, limits::LIST_WINDOW * 2 / 3)?;
         wire.write(b"b")?;
         wire.flush()?;
-        wire.list.as_mut().unwrap().note(0, limits::LIST_WINDOW * 2 / 3)
+        wire.list.as_mut().unwrap().check(0, limits::LIST_WINDOW * 2 / 3)
     });
     assert!(ended.unwrap_err().is(Code::Timeout));
 }
