@@ -20,7 +20,7 @@
 //! *         Store::begin     store/incoming.rs    what has that name on the disk is checked too
 //! *           path_of, walk  store/mod.rs         the way to it leads through real folders
 //! *           draft          store/mod.rs         a hidden file is made in the server's own folder
-//!             new_draft    store/workspace.rs   the same, while the folder is there
+//!               new_draft    store/workspace.rs   the same, while the folder is there
 //! *         read_size        dialect/text.rs      the size
 //! *         expect_payload   wire/payload.rs      that many bytes are owed from now on
 //!           must_have_room   store/incoming.rs    do the limits allow that many?
