@@ -2,13 +2,14 @@
 //!
 //! The path of an upload, from the socket to the disk. Begin with the page [`guide::assignment`], which is
 //! `src/guide/assignment.md`: it puts each function of a first server in Python beside ours, from `accept` on. For an upload,
-//! leave out what it says about `ls`, `size`, `rm` and `download`: the rest takes some 15 minutes. Then read the functions
-//! with a `*`, and the types above them, in about an hour. If the first rows seem far from the file, begin with
-//! `handle_upload`.
+//! leave out what it says about `ls`, `size`, `rm` and `download`: the rest takes some 20 minutes. Then read the functions
+//! with a `*`, and the types above them, in about an hour. The types that they name besides are `Done` and `ConnectionLog` in
+//! `log.rs`, `Error` in `error/mod.rs`, `Pace` and `Input` in files of `wire` of these names. If the first rows seem far from
+//! the file, begin with `handle_upload`.
 //!
 //! ```text
 //! * Server::accept           server/mod.rs        a connection comes
-//! *   hand_over              server/mod.rs        gets a permit and a thread for it, or refuses it
+//! *   hand_over              server/mod.rs        gets a permit and a thread for it, or refuses the client
 //!       Permits::take        server/permits.rs    a permit
 //!       give_thread          server/threads.rs    a thread
 //! *   serve, converse        server/mod.rs        in that thread: its conversation, and how that ends
@@ -16,7 +17,7 @@
 //!         Wire::read_line    wire/message.rs      the command
 //!           read_once        wire/mod.rs          sends the replies that wait, then reads once
 //! *       handle_upload      dialect/text.rs
-//! *         FileName::parse  store/name.rs        the name is checked
+//! *         FileName::parse, broken_rule  store/name.rs  the name is checked
 //! *         Store::begin     store/incoming.rs    what has that name on the disk is checked too
 //! *           path_of, walk  store/mod.rs         the way to it leads through real folders
 //! *           draft          store/mod.rs         a hidden file is made in the server's own folder
@@ -26,20 +27,23 @@
 //!           must_have_room   store/incoming.rs    do the limits allow that many?
 //! *         read_payload     wire/payload.rs      they come piece by piece
 //! *           read_piece     wire/payload.rs      one read; an end before the last byte is an error
-//! *           Incoming::write  store/incoming.rs  the piece goes into the hidden file
+//! *           Incoming::write  store/incoming.rs  are the limits kept?
+//! *             Draft::write  store/workspace.rs  the piece goes into the hidden file
 //! *         publish          store/incoming.rs    the whole file gets its name
-//! *           finish         store/workspace.rs   it is closed, and flushed to the disk with `--fsync`
-//! *           take_first_free, first_free  store/numbers.rs  a.txt, or a_1.txt and so on
+//! *           finish         store/workspace.rs   it is flushed to the disk, with `--fsync` alone, and closed
+//! *           take_first_free, try_in_turn  store/numbers.rs  a.txt, or a_1.txt and so on
 //! *             publish_as   store/workspace.rs   a hard link, which fails if the name is taken
 //! *           Draft::drop    store/workspace.rs   the hidden name goes
-//! *       refuse             dialect/text.rs      or, after an error: what still comes of the file is thrown away
+//! *       refuse             dialect/text.rs      or, after an error, an error line goes out
+//! *         drop_owed_payload  wire/mod.rs        before that, what still comes of the file is thrown away
 //! *       Wire::end_reply    wire/mod.rs          the reply is sent, if no further request has come
 //!         ConnectionLog::command  log.rs          the log has its line
 //!       close_and_wait       wire/mod.rs          the last reply has time to arrive before the connection ends
 //! ```
 //!
 //! With all that they call, some 110 functions run. To know:
-//! - In `wire/input.rs`, `held` is what was read and not yet taken, `skip` drops it, `find` looks in it, `fill` reads once.
+//! - In `wire/input.rs`, `held` is what was read and not yet taken, and `skip` drops it. For `read_line`, `find` looks in it,
+//!   and `fill` reads once.
 //! - In `store/numbers.rs`, `next` gives 1, 2, 3, 4, and then uses a hint, which `change_folder` keeps valid.
 //! - Without `--max-total-size`, `share` is `None`. `Wire::network` is for lists and sums.
 //! - What `ConnectionLog::command` hands to `line`, another thread writes.
@@ -51,8 +55,9 @@
 //! - A payload that was announced is *owed*: nothing else is read before it has come. Two sides are *in step* while both
 //!   know what comes next.
 //! - An [`error::Error`] may *close* the connection (`and_close`), or say that the peer is *gone*: then it gets no reply.
-//!   It keeps how much of a payload had come (`Expected`), for the log.
-//! - A *draft* is a file under its hidden name, a *share* is its part of the room for all files.
+//!   With `with_partial` it keeps what was expected, and how much of that had come, for the log.
+//! - A *workspace* is a server's own folder for drafts. A *draft* is a file under its hidden name, a *share* is its part of
+//!   the room for all files.
 //! - A *pace* is how much has to move in a time, a *permit* is the right to be connected, a *place* the right to ask for
 //!   long work.
 //! - `lock(&m)` is `m.lock()`, but ignores an earlier panic. `op(f)` is `f()`, which a test can make fail.

@@ -39,7 +39,7 @@ use crate::wire::Wire;
 /// How many lines of a server's help a client reads.
 const HELP_LINES: u64 = 1000;
 
-// The server's half.
+// The server's half. What both halves call, such as `split` and `write_ok`, is at the end of the file.
 
 /// Serves one connection: a command at a time, until the client says goodbye or leaves.
 ///
@@ -61,7 +61,7 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) ->
         let command = word.to_ascii_lowercase();
         let outcome = match handler_of(&command) {
             Some(handle) if !is_from_a_browser(&request) => handle(wire, store, argument),
-            // A web request too, whatever its first word is.
+            // Also a web request that begins with a known command.
             _ => Err(unknown_command(&request)),
         };
         let goes_on = match &outcome {
@@ -79,8 +79,8 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) ->
     }
 }
 
-/// Answers with an error. Returns whether the two sides are in step afterwards. Before that, reads and throws away what is
-/// left of a refused payload, if that is at most [`limits::DRAIN`] bytes.
+/// First reads and throws away what is left of a refused payload, if that is at most [`limits::DRAIN`] bytes. Then writes
+/// the error. Returns whether the two sides are in step after that.
 fn refuse(wire: &mut Wire, error: &Error) -> bool {
     if error.is_gone() {
         return false;
@@ -150,8 +150,8 @@ fn handle_upload(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done
     write_ok(wire, "ready")?;
     // `ok ready` waits in our buffer: the next read sends it first.
     let size = read_size(wire)?;
-    // Before `must_have_room`: if that fails, `refuse` reads and throws away this many bytes, or, if they are many, says
-    // that the connection must end. So none of them is run as a command.
+    // Before `must_have_room`: if that fails, `refuse` reads and throws away this many bytes, or, if they are many, returns
+    // false, and the connection ends. So none of them is run as a command.
     wire.expect_payload(size);
     incoming.must_have_room(size)?;
     wire.read_payload(&mut |bytes| incoming.write(bytes))?;

@@ -107,7 +107,7 @@ impl Server {
         Ok(())
     }
 
-    /// Accepts connections, for ever but in a demo. A failed accept does not end this: when the system has no descriptor
+    /// Accepts connections, until a demo ends it. A failed accept does not end this: when the system has no descriptor
     /// left, new connections wait until one is free.
     fn accept(self: Arc<Server>, dialect: Dialect, listener: &TcpListener) {
         let mut logged: Option<Instant> = None;
@@ -120,7 +120,7 @@ impl Server {
                 Err(error)
                     if matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset) => {}
                 Err(error) => {
-                    if logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL) {
+                    if logged.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
                         logged = Some(Instant::now());
                         self.log.line(format_args!("{} accept: {error}", dialect.name()));
                     }
@@ -144,7 +144,7 @@ impl Server {
         }
     }
 
-    /// Serves one connection.
+    /// Serves one connection. That of a refused client comes here too, to be read from for a moment.
     fn serve(self: &Arc<Server>, mut connection: Connection) {
         if connection.is_refused {
             return read_on(connection.stream);

@@ -4,7 +4,7 @@
 //! publish
 //!   finish                 the draft is closed
 //!   take_first_free        a.txt, a_1.txt and so on, until one is free
-//!     first_free           tries one name after the other
+//!     try_in_turn          one name after the other
 //!       publish_as         a hard link: it fails if the name is taken
 //!   Draft::drop            the hidden name goes, the final one stays
 //! ```
@@ -99,13 +99,14 @@ impl<'s> Incoming<'s> {
         self.draft.finish(self.store.options.fsync).map_err(failed)?;
         // Walked again: a folder may have been replaced meanwhile.
         let folder = self.store.walk(self.name.folder())?;
-        // Nothing runs yet: `name_it` is called below, or by `count_as_stored`, and `take_first_free` calls `try_name` for
-        // each name.
+        // Two closures, which run later: `take_a_name` is called below, or by `count_as_stored`, and calls `try_name` for each
+        // name.
         let try_name = |name: &FileName| self.draft.publish_as(&folder.join(name.last()));
-        let name_it = || self.store.numbers.take_first_free(&self.name, try_name).map_err(failed);
+        let take_a_name =
+            || self.store.numbers.take_first_free(&self.name, try_name).map_err(failed);
         let stored = match &mut self.share {
-            Some(share) => share.count_as_stored(name_it)?,
-            None => name_it()?,
+            Some(share) => share.count_as_stored(take_a_name)?,
+            None => take_a_name()?,
         };
         if self.store.options.fsync
             && let Err(error) = sync_folder(&folder)

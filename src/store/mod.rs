@@ -70,12 +70,18 @@ pub struct Options {
 pub struct Store {
     root: PathBuf,
     options: Options,
+    /// Where drafts are. `None` until the disk has room for it.
     workspace: Mutex<Option<Arc<Workspace>>>,
+    /// Which numbers are free for a name.
     numbers: Numbers,
+    /// The limit for all files together, if there is one.
     quota: Option<Quota>,
+    /// The identities of files, for `json`.
     catalog: Mutex<Catalog>,
     log: Log,
+    /// Sums that were computed before.
     sums: Sums,
+    /// Who may do long work now.
     turns: Turns,
     /// Held from a look at one certain file until it is removed: between the two, its name could be another file's.
     removing: RwLock<()>,
@@ -222,7 +228,7 @@ impl Store {
         let known = lock(&self.workspace).clone();
         match known.map(|workspace| workspace.new_draft()) {
             Some(Ok(draft)) => Ok(draft),
-            // The folder is gone, or this fails too.
+            // There is no folder yet, or it is gone; else this fails once more.
             _ => self.workspace()?.new_draft(),
         }
     }
@@ -255,13 +261,13 @@ impl Store {
         for part in folder.into_iter().flat_map(|folder| folder.split('/')) {
             path.push(part);
             let found = disk::look(&path);
-            match found.map_err(|error| Error::io(format!("look at {}", path.display()), &error))? {
+            match found.map_err(|error| plain::not_done("look at", &path, &error))? {
                 Some(found) if found.is_dir() => {}
                 Some(found) if found.is_symlink() => {
                     let sentence = "no part of a name may be a symbolic link";
                     return Err(Error::new(Code::BadName, sentence));
                 }
-                // Or the root itself is gone.
+                // There is no such folder, or the root itself is gone.
                 _ => return self.check_root(Err(Error::new(Code::NotFound, "no such folder"))),
             }
         }

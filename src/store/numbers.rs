@@ -49,19 +49,19 @@ impl Numbers {
         Numbers { root, hints: Mutex::default() }
     }
 
-    /// Takes the first free name: `change_folder` keeps the hints valid, and returns what `first_free` returns.
+    /// Takes the first free name: `change_folder` keeps the hints valid, and returns what `try_in_turn` returns.
     pub(super) fn take_first_free(
         &self,
         given: &FileName,
         try_name: impl Fn(&FileName) -> io::Result<bool>,
     ) -> io::Result<FileName> {
         let folder = given.folder().unwrap_or_default();
-        self.change_folder(folder, || self.first_free(given, try_name))
+        self.change_folder(folder, || self.try_in_turn(given, try_name))
     }
 
-    /// The given name, or the first one with a number, that is free. `try_name` takes a name, or returns false if another
-    /// file has it.
-    fn first_free(
+    /// Tries the given name, then those with a number. `try_name` gives the file a name and returns true, or returns false
+    /// if another file has it.
+    fn try_in_turn(
         &self,
         given: &FileName,
         try_name: impl Fn(&FileName) -> io::Result<bool>,

@@ -43,6 +43,7 @@ pub(super) enum Publishing {
     LockedRename,
 }
 
+/// A server's own folder for drafts.
 pub(super) struct Workspace {
     pub(super) folder: PathBuf,
     lock: Option<File>,
@@ -155,12 +156,12 @@ impl Draft {
     }
 
     /// Syncs the file if that is asked for, and closes it. It is closed before it gets its name: Windows may set its time of
-    /// change when it is closed.
+    /// change, by which `json` knows it again, when it is closed.
     pub(super) fn finish(&mut self, fsync: bool) -> io::Result<()> {
         if fsync && let Some(file) = &self.file {
             op(|| file.sync_all())?;
         }
-        // A draft that is kept, that of a client's download, moves into our own folder first.
+        // Never in a server: what a client has kept of a download moves into our own folder first.
         if self.is_kept {
             let path = self.workspace.next_path();
             op(|| fs::rename(&self.path, &path))?;

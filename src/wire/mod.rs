@@ -257,7 +257,7 @@ impl Wire {
     }
 
     /// The one read under all readers that wait: sends what was written, then reads once, and waits at most until this
-    /// moment. What is expected is for errors and a trace alone.
+    /// moment. What is expected is for errors, for a trace, and for what a client tells its user.
     fn read_once(
         &mut self,
         into: &mut [u8],

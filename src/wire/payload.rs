@@ -21,9 +21,9 @@ use crate::limits;
 /// What was announced, and how much of it is still to come.
 #[derive(Clone, Copy)]
 pub(super) struct Payload {
-    /// `None`: it ends with the stream.
+    /// `None`: it ends with the stream, or nothing is owed.
     size: Option<u64>,
-    /// Without a size, all that can come: what is left of [`u64::MAX`].
+    /// How much is owed. Of a payload that ends with the stream, this is [`u64::MAX`] without what has come.
     pub(super) left: u64,
 }
 
@@ -33,7 +33,7 @@ impl Payload {
 }
 
 impl Wire {
-    /// From now on the peer owes this many bytes, and nothing else is read before them.
+    /// From now on the peer owes this many bytes. Nothing else is read before them: `begin_message` fails.
     pub fn expect_payload(&mut self, size: u64) {
         self.payload = Payload { size: Some(size), left: size };
     }
@@ -70,8 +70,8 @@ impl Wire {
             sink(&buffer[..n])?;
             // A peer that has filled the buffer gets a larger one. It is never longer than what is left, so no read takes
             // bytes of the next message.
-            let next = if n == buffer.len() { n * 2 } else { buffer.len() };
-            buffer.resize(at_most(self.payload.left, next.min(largest)), 0);
+            let wanted = if n == buffer.len() { n * 2 } else { buffer.len() };
+            buffer.resize(at_most(self.payload.left, wanted.min(largest)), 0);
         }
         self.payload = Payload::NONE;
         if let Some(size @ 1..) = announced {
@@ -107,6 +107,7 @@ impl Wire {
         let Payload { size, left } = self.payload;
         let expected = Expected::Payload { came: size.unwrap_or(u64::MAX) - left, size };
         let begun = Instant::now();
+        // What is right returns from inside the match. What comes out of it is the error.
         let error = match self.read_once(buffer, begun + pace.time_left, expected) {
             Ok(Received::Data(n)) => {
                 self.payload.left -= n as u64;
