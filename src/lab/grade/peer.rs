@@ -19,6 +19,9 @@ const MOST: usize = 4 << 20;
 /// How often a wait looks whether the check is over.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Of a large file, a server that takes nothing for this long takes no more.
+const STALL: Duration = Duration::from_secs(3);
+
 /// The words of a conversation that are about one connection alone.
 pub(super) const WORDS: &str = "half-close quiet seconds any drain flood end ends";
 
@@ -123,8 +126,7 @@ impl Peer {
         if self.is_broken {
             return false;
         }
-        let written = self.stream.set_write_timeout(Some(self.time_left()));
-        let written = written.and_then(|()| self.stream.write_all(bytes));
+        let written = self.write_within(bytes, Duration::MAX);
         self.note(What::Sent(bytes.to_vec()));
         if let Err(error) = &written {
             self.is_broken |= !is_silence(error);
@@ -137,13 +139,27 @@ impl Peer {
         self.record.left().max(Duration::from_millis(1))
     }
 
+    /// Writes all of this: no part of it may take longer than that, and all of it no longer than the check has time.
+    fn write_within(&self, bytes: &[u8], longest: Duration) -> io::Result<()> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            // A write that takes only a part returns when its time is over, and the next one has less.
+            self.stream.set_write_timeout(Some(self.time_left().min(longest)))?;
+            let written = (&self.stream).write(rest)?;
+            rest = rest.get(written..).unwrap_or_default();
+            if !rest.is_empty() && self.record.left().is_zero() {
+                return Err(ErrorKind::TimedOut.into());
+            }
+        }
+        Ok(())
+    }
+
     /// Sends this many MiB, as far as they are taken in time.
     pub(super) fn flood(&mut self, megabytes: usize) {
         let zeros = vec![0; 1 << 20];
         let is_sent = |_: &usize| {
             self.record.touch();
-            let _ = self.stream.set_write_timeout(Some(self.time_left()));
-            (&self.stream).write_all(&zeros).is_ok()
+            self.write_within(&zeros, STALL).is_ok()
         };
         let sent = (0..megabytes).take_while(is_sent).count();
         self.record.state().flooded += sent as u64;
@@ -397,9 +413,13 @@ mod tests {
 
     /// A program, and the grader's end of its connection.
     fn graded(is_client: bool) -> (TcpStream, Peer) {
+        graded_for(20, is_client)
+    }
+
+    fn graded_for(seconds: u64, is_client: bool) -> (TcpStream, Peer) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let program = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(seconds);
         let record = Record::new(0, deadline, is_client);
         (program, Peer::new(listener.accept().unwrap().0, &record))
     }
@@ -433,6 +453,16 @@ mod tests {
         client.shutdown(Shutdown::Write).unwrap();
         assert_eq!(peer.drain(), b"upload b\n");
         assert!(peer.closes(false).is_ok());
+    }
+
+    /// As long as each write took a part, there was no end of them.
+    #[test]
+    fn a_server_that_reads_all_the_time_is_sent_no_more_when_the_time_is_over() {
+        let (mut server, mut peer) = graded_for(1, false);
+        thread::spawn(move || io::copy(&mut server, &mut io::sink()));
+        let start = Instant::now();
+        peer.flood(100_000);
+        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     }
 
     /// All of it was kept.
