@@ -31,7 +31,7 @@
 //! *             Draft::write  store/workspace.rs  the piece goes into the hidden file
 //! *         publish          store/incoming.rs    the whole file gets its name
 //! *           finish         store/workspace.rs   it is flushed to the disk, with `--fsync` alone, and closed
-//! *           take_first_free, try_in_turn  store/numbers.rs  a.txt, or a_1.txt and so on
+//! *           take_first_free  store/numbers.rs  a.txt, or a_1.txt and so on
 //! *             publish_as   store/workspace.rs   a hard link, which fails if the name is taken
 //! *           Draft::drop    store/workspace.rs   the hidden name goes
 //! *       refuse             dialect/text.rs      or, after an error, an error line goes out

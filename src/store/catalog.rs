@@ -20,7 +20,7 @@
 //! identity.
 
 use std::collections::HashMap;
-use std::fs::{self, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::time::{Instant, UNIX_EPOCH};
 
@@ -55,6 +55,11 @@ impl Stamp {
         let since = found.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let nanos = since.unwrap_or_default().as_nanos();
         Stamp { size: found.len(), changed: u64::try_from(nanos).unwrap_or(u64::MAX) }
+    }
+
+    /// Refuses another file than the one that is expected, if one is.
+    pub(super) fn must_be(self, expected: Option<Stamp>) -> Result<()> {
+        if expected.is_none_or(|expected| expected == self) { Ok(()) } else { Err(no_such_file()) }
     }
 }
 
@@ -120,7 +125,7 @@ impl Store {
         if !self.options.read_only && files.iter().any(is_new) {
             let workspace = self.workspace()?;
             // Two servers that see a new file at the same moment must not each give it an identity.
-            let locked = private::lock(&self.private("identifying"), until)?;
+            let locked = private::lock(File::try_lock, &self.private("identifying")?, until)?;
             self.append(&mut catalog, files)?;
             // Without a lock, what another server appends meanwhile would be lost with the old table.
             if locked.is_some() && catalog.lines > catalog.kept.saturating_mul(2) + SPARE_LINES {
@@ -154,7 +159,7 @@ impl Store {
         };
         let new = files.iter().filter(is_new);
         let lines: String = new.map(|(name, stamp)| file_line(name, &new_id(), *stamp)).collect();
-        let path = self.private(TABLE);
+        let path = self.private(TABLE)?;
         let file = op(|| private::open(&path, OpenOptions::new().append(true).create(true)))?;
         let start = if file.metadata()?.len() == 0 { head(0) } else { String::new() };
         // The first byte ends a line that another writer has left incomplete.
@@ -179,12 +184,12 @@ impl Store {
             let lines = batch.iter().map(|(name, (id, stamp))| file_line(name, id, *stamp));
             draft.write(lines.collect::<String>().as_bytes())?;
         }
-        draft.replace(&self.private(TABLE), self.options.fsync)
+        draft.replace(&self.private(TABLE)?, self.options.fsync)
     }
 
     /// Reads what has been appended since the last look.
     fn catch_up(&self, catalog: &mut Catalog) -> io::Result<()> {
-        let path = self.private(TABLE);
+        let path = self.private(TABLE)?;
         let mut file = match op(|| private::open(&path, OpenOptions::new().read(true))) {
             // It does not exist yet, or was removed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -272,7 +277,7 @@ mod tests {
         }
 
         fn table(&self) -> Vec<u8> {
-            fs::read(self.private(TABLE)).unwrap()
+            fs::read(self.private(TABLE).unwrap()).unwrap()
         }
     }
 
@@ -280,7 +285,7 @@ mod tests {
     fn put(root: &Path, name: &str) -> Stamp {
         let path = root.join(name);
         fs::write(&path, name).unwrap();
-        let file = fs::File::options().write(true).open(&path).unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
         file.set_modified(SystemTime::now()).unwrap();
         Stamp::of(&fs::metadata(path).unwrap())
     }
@@ -323,7 +328,7 @@ mod tests {
     fn a_table_of_the_version_before_is_read() {
         let root = tempfile::tempdir().unwrap();
         let server = server(root.path());
-        let file = fs::File::create(root.path().join("a.png")).unwrap();
+        let file = File::create(root.path().join("a.png")).unwrap();
         file.set_len(33).unwrap();
         let time = UNIX_EPOCH + Duration::new(1_767_225_600, 123_456_789);
         file.set_modified(time).unwrap();
@@ -334,7 +339,7 @@ mod tests {
         }
         let table = "a3b5bc12 = 7c9e6679f3d2a410 1\n\n\
                      f617f3c5 + 6f9619ff-8b86-4011-b42d-00cf4fc964ff 33 1767225600.123456789 a.png\n";
-        fs::write(server.private(TABLE), table).unwrap();
+        fs::write(server.private(TABLE).unwrap(), table).unwrap();
         let id = server.id("a.png", stamp).unwrap();
         assert_eq!(id, "6f9619ff-8b86-4011-b42d-00cf4fc964ff");
         assert_eq!(server.table(), table.as_bytes());
@@ -391,7 +396,8 @@ mod tests {
         // Where there are no locks, two servers can write a line each: the first counts.
         let stamp = put(root.path(), "c");
         let lines = [new_id(), new_id()].map(|id| file_line("c", &id, stamp));
-        fs::write(one.private(TABLE), [one.table(), lines.concat().into_bytes()].concat()).unwrap();
+        fs::write(one.private(TABLE).unwrap(), [one.table(), lines.concat().into_bytes()].concat())
+            .unwrap();
         let first = one.id("c", stamp).unwrap();
         assert!(lines[0].contains(&first));
         assert_eq!(other.id("c", stamp), Some(first));
@@ -458,7 +464,8 @@ mod tests {
             at_the_end(lines);
         }
         assert_eq!(said(), "");
-        let mut table = OpenOptions::new().append(true).open(server.private(TABLE)).unwrap();
+        let mut table =
+            OpenOptions::new().append(true).open(server.private(TABLE).unwrap()).unwrap();
         table.write_all(b"\ndamaged\ndamaged too\n").unwrap();
         at_the_end(5);
         at_the_end(5);
@@ -471,11 +478,11 @@ mod tests {
         at_the_end(6);
         // A table that begins otherwise is another one, and so is one that has become shorter.
         let lines = file_line("a", &new_id(), Stamp::default()).repeat(40);
-        fs::write(server.private(TABLE), head(0) + &lines).unwrap();
+        fs::write(server.private(TABLE).unwrap(), head(0) + &lines).unwrap();
         at_the_end(41);
         let table = server.table();
         let first = table.iter().position(|byte| *byte == b'\n').unwrap();
-        fs::write(server.private(TABLE), &table[..=first]).unwrap();
+        fs::write(server.private(TABLE).unwrap(), &table[..=first]).unwrap();
         at_the_end(1);
     }
 
@@ -493,7 +500,7 @@ mod tests {
             let mut damaged = text.clone();
             damaged[at] = b'#';
             for damaged in [damaged, text[..at].to_vec()] {
-                fs::write(one.private(TABLE), damaged).unwrap();
+                fs::write(one.private(TABLE).unwrap(), damaged).unwrap();
                 *lock(&one.catalog) = Catalog::default();
                 let again = one.ids(&files);
                 assert!(again.iter().all(Option::is_some));
@@ -575,7 +582,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let server = server(root.path());
         let asked = [("a", put(root.path(), "a"))];
-        let (table, locked) = (server.private(TABLE), server.private("identifying"));
+        let (table, locked) =
+            (server.private(TABLE).unwrap(), server.private("identifying").unwrap());
         // A folder of another program has the name: it is neither written to nor removed.
         fs::create_dir(&table).unwrap();
         assert!(server.identify(&asked).unwrap_err().is(Code::Internal));
@@ -593,7 +601,7 @@ mod tests {
             }
         }
         // Another process that holds the lock is waited for, but not for ever.
-        let held = private::lock(&locked, Instant::now()).unwrap();
+        let held = private::lock(File::try_lock, &locked, Instant::now()).unwrap();
         assert!(server.identify(&asked).unwrap_err().is(Code::Internal));
         drop(held);
         assert!(server.ids(&asked)[0].is_some());

@@ -4,8 +4,7 @@
 //! publish
 //!   finish                 the draft is closed
 //!   take_first_free        a.txt, a_1.txt and so on, until one is free
-//!     try_in_turn          one name after the other
-//!       publish_as         a hard link: it fails if the name is taken
+//!     publish_as           a hard link: it fails if the name is taken
 //!   Draft::drop            the hidden name goes, the final one stays
 //! ```
 
@@ -99,20 +98,19 @@ impl<'s> Incoming<'s> {
         self.draft.finish(self.store.options.fsync).map_err(failed)?;
         // Walked again: a folder may have been replaced meanwhile.
         let folder = self.store.walk(self.name.folder())?;
-        // Two closures, which run later: `take_a_name` is called below, or by `count_as_stored`, and calls `try_name` for each
+        // Two closures, which run later: `give_name` is called below, or by `count_as_stored`, and calls `try_name` for each
         // name.
         let try_name = |name: &FileName| self.draft.publish_as(&folder.join(name.last()));
-        let take_a_name =
-            || self.store.numbers.take_first_free(&self.name, try_name).map_err(failed);
+        let give_name = || self.store.numbers.take_first_free(&self.name, try_name).map_err(failed);
         let stored = match &mut self.share {
-            Some(share) => share.count_as_stored(take_a_name)?,
-            None => take_a_name()?,
+            Some(share) => share.count_as_stored(give_name)?,
+            None => give_name()?,
         };
         if self.store.options.fsync
             && let Err(error) = sync_folder(&folder)
         {
             // An upload that failed is to leave no file.
-            let _ = self.store.remove(&stored);
+            let _ = self.store.take_back(&stored, None);
             return Err(failed(error));
         }
         // The hidden name, where the file still has it, goes when the draft is dropped, here.
@@ -137,7 +135,7 @@ impl<'s> Incoming<'s> {
                 Ok(Record { id, name: name.as_str().to_owned(), size: stamp.size })
             }
             // Removed again, unless another request has done that.
-            Err(error) => match store.remove_recorded(&name, Some(stamp)) {
+            Err(error) => match store.take_back(&name, Some(stamp)) {
                 Err(failed) if !failed.is(Code::NotFound) => Err(failed),
                 _ => Err(error),
             },

@@ -115,7 +115,7 @@ impl Store {
             options,
         };
         if store.options.read_only {
-            private::must_be_a_folder(root).map_err(|error| failed("open", error))?;
+            private::path_in(root).map_err(|error| failed("open", error))?;
             return Ok(store);
         }
         let claimed = store.workspace().map_err(|error| failed("write in the folder", error));
@@ -155,9 +155,7 @@ impl Store {
         let until = Instant::now() + limits::LOCK_WAIT;
         let _removing = self.removing.read().unwrap_or_else(PoisonError::into_inner);
         let _held = self.lock_removals(File::try_lock_shared, until)?;
-        let (path, found) = self.find(name)?;
-        self.remove_at(&path, name, found.len())?;
-        Ok(found.len())
+        self.remove_now(name, None)
     }
 
     /// Waits for the removals of other servers on the root.
@@ -166,7 +164,8 @@ impl Store {
         try_lock: fn(&File) -> std::result::Result<(), TryLockError>,
         until: Instant,
     ) -> Result<Option<File>> {
-        let held = private::lock_by(try_lock, &self.private("removing"), until);
+        let path = self.private("removing");
+        let held = path.and_then(|path| private::lock(try_lock, &path, until));
         match held.map_err(|error| Error::io("wait for other removals", &error)) {
             // A full disk must not keep files from being removed.
             Err(error) if error.is(Code::NoSpace) || error.is(Code::NotFound) => Ok(None),
@@ -174,13 +173,24 @@ impl Store {
         }
     }
 
-    fn remove_at(&self, path: &Path, name: &FileName, size: u64) -> Result<()> {
+    /// Removes a file that must have this stamp, if one is given, and returns its size.
+    fn remove_now(&self, name: &FileName, stamp: Option<Stamp>) -> Result<u64> {
+        let (path, found) = self.find(name)?;
+        Stamp::of(&found).must_be(stamp)?;
         let failed = |error| Error::io(format!("remove {}", path.display()), &error);
-        let remove = || self.numbers.remove(name, || op(|| fs::remove_file(path)));
+        let remove = || self.numbers.remove(name, || op(|| fs::remove_file(&path)));
         match &self.quota {
-            Some(quota) => quota.remove(size, || remove().map_err(failed)),
-            None => remove().map_err(failed),
+            Some(quota) => quota.remove(found.len(), || remove().map_err(failed))?,
+            None => remove().map_err(failed)?,
         }
+        Ok(found.len())
+    }
+
+    /// Removes an upload that has failed after it had got its name, also where the lock cannot be had.
+    fn take_back(&self, name: &FileName, stamp: Option<Stamp>) -> Result<u64> {
+        let _removing = self.removing.write().unwrap_or_else(PoisonError::into_inner);
+        let _held = self.lock_removals(File::try_lock, Instant::now());
+        self.remove_now(name, stamp)
     }
 
     /// Refuses to change a read-only store.
@@ -205,8 +215,8 @@ impl Store {
     }
 
     /// The path of one of the server's own files.
-    fn private(&self, name: &str) -> PathBuf {
-        self.root.join(private::PRIVATE).join(name)
+    fn private(&self, name: &str) -> io::Result<PathBuf> {
+        Ok(private::path_in(&self.root)?.join(name))
     }
 
     /// The server's own folder. Makes a new one if it has been removed. A root that is gone is not made again.
@@ -225,6 +235,7 @@ impl Store {
 
     /// A new draft, in the server's own folder.
     fn draft(&self) -> io::Result<Draft> {
+        private::path_in(&self.root)?;
         let known = lock(&self.workspace).clone();
         match known.map(|workspace| workspace.new_draft()) {
             Some(Ok(draft)) => Ok(draft),

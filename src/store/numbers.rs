@@ -49,29 +49,21 @@ impl Numbers {
         Numbers { root, hints: Mutex::default() }
     }
 
-    /// Takes the first free name: `change_folder` keeps the hints valid, and returns what `try_in_turn` returns.
+    /// Takes the first free name: tries the given one, then those with a number. `try_name` gives the file a name and
+    /// returns true, or returns false if another file has it. `change_folder` keeps the hints valid.
     pub(super) fn take_first_free(
         &self,
         given: &FileName,
         try_name: impl Fn(&FileName) -> io::Result<bool>,
     ) -> io::Result<FileName> {
-        let folder = given.folder().unwrap_or_default();
-        self.change_folder(folder, || self.try_in_turn(given, try_name))
-    }
-
-    /// Tries the given name, then those with a number. `try_name` gives the file a name and returns true, or returns false
-    /// if another file has it.
-    fn try_in_turn(
-        &self,
-        given: &FileName,
-        try_name: impl Fn(&FileName) -> io::Result<bool>,
-    ) -> io::Result<FileName> {
-        let (mut name, mut n) = (given.clone(), 0);
-        while !try_name(&name)? {
-            n = self.next(given, n);
-            name = given.numbered(n);
-        }
-        Ok(name)
+        self.change_folder(given.folder().unwrap_or_default(), || {
+            let (mut name, mut n) = (given.clone(), 0);
+            while !try_name(&name)? {
+                n = self.next(given, n);
+                name = given.numbered(n);
+            }
+            Ok(name)
+        })
     }
 
     /// Removes a file. A hint that begins after its number is dropped.

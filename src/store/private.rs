@@ -33,14 +33,14 @@ pub(super) fn folder(parent: &Path, name: &str) -> io::Result<PathBuf> {
     }
 }
 
-/// Refuses a root in which something else has the name `.connme`.
+/// The path of `.connme` in this root, which need not exist.
 ///
 /// # Errors
-/// See [`folder`].
-pub(super) fn must_be_a_folder(root: &Path) -> io::Result<()> {
+/// Something else has this name, such as a link to another folder.
+pub(super) fn path_in(root: &Path) -> io::Result<PathBuf> {
     let path = root.join(PRIVATE);
     let is_ours = disk::look(&path)?.is_none_or(|found| found.is_dir());
-    if is_ours { Ok(()) } else { Err(not_ours(&path)) }
+    if is_ours { Ok(path) } else { Err(not_ours(&path)) }
 }
 
 /// Opens one of the server's files with these options. Looks first, because opening a pipe would wait.
@@ -60,20 +60,12 @@ pub(crate) fn leads_to(path: &Path, file: &File) -> bool {
     found.is_ok_and(|(there, open)| plain::same_file(&there, &open))
 }
 
-/// Locks one of the server's files, which is created if it does not exist. The lock is held until the file is
-/// dropped. `None`: the file system has no locks.
+/// Locks one of the server's files, which is created if it does not exist: for one process alone, or for several, as
+/// `try_lock` does it. The lock is held until the file is dropped. `None`: the file system has no locks.
 ///
 /// # Errors
 /// See [`open`], or another process still holds the lock at this moment.
-pub(super) fn lock(path: &Path, until: Instant) -> io::Result<Option<File>> {
-    lock_by(File::try_lock, path, until)
-}
-
-/// The same with a lock that several may hold at once, or that only one may hold.
-///
-/// # Errors
-/// See [`lock`].
-pub(super) fn lock_by(
+pub(super) fn lock(
     try_lock: fn(&File) -> Result<(), TryLockError>,
     path: &Path,
     until: Instant,
@@ -118,16 +110,16 @@ mod tests {
     fn a_lock_is_held_once_and_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
-        let first = lock(&path, Instant::now()).unwrap();
+        let first = lock(File::try_lock, &path, Instant::now()).unwrap();
         assert!(first.is_some());
         let until = Instant::now() + Duration::from_millis(20);
-        let second = lock(&path, until).unwrap_err();
+        let second = lock(File::try_lock, &path, until).unwrap_err();
         assert!(second.to_string().contains("another process holds the lock"), "{second}");
         assert!(Instant::now() >= until);
         drop(first);
         // A process that another test starts has a copy of every open file for a moment.
         let until = Instant::now() + Duration::from_secs(60);
-        assert!(lock(&path, until).unwrap().is_some());
+        assert!(lock(File::try_lock, &path, until).unwrap().is_some());
     }
 
     /// Under load it was not tried again, because the wait for other threads had taken all the time there was.
@@ -139,14 +131,14 @@ mod tests {
             _ => Err(TryLockError::WouldBlock),
         };
         let folder = tempfile::tempdir().unwrap();
-        assert!(lock_by(late, &folder.path().join("lock"), Instant::now()).unwrap().is_some());
+        assert!(lock(late, &folder.path().join("lock"), Instant::now()).unwrap().is_some());
     }
 
     #[test]
     fn a_file_system_without_locks_is_recognised() {
         let folder = tempfile::tempdir().unwrap();
         let lock = |try_lock: fn(&File) -> Result<(), TryLockError>| {
-            lock_by(try_lock, &folder.path().join("lock"), Instant::now())
+            lock(try_lock, &folder.path().join("lock"), Instant::now())
         };
         let none = lock(|_| Err(TryLockError::Error(io::ErrorKind::Unsupported.into())));
         assert!(none.unwrap().is_none());
@@ -161,9 +153,9 @@ mod tests {
     fn what_another_program_has_put_there_is_refused() {
         let root = tempfile::tempdir().unwrap();
         let root = root.path();
-        must_be_a_folder(root).unwrap();
+        path_in(root).unwrap();
         assert_eq!(folder(root, PRIVATE).unwrap(), root.join(PRIVATE));
-        must_be_a_folder(root).unwrap();
+        path_in(root).unwrap();
         assert_eq!(folder(root, PRIVATE).unwrap(), root.join(PRIVATE));
         let missing = folder(&root.join("missing"), "a").unwrap_err();
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
@@ -179,6 +171,6 @@ mod tests {
         fs::write(root.join(PRIVATE), "").unwrap();
         assert!(open(&root.join(PRIVATE), &reading()).is_ok());
         assert!(refused(folder(root, PRIVATE).unwrap_err()));
-        assert!(refused(must_be_a_folder(root).unwrap_err()));
+        assert!(refused(path_in(root).unwrap_err()));
     }
 }

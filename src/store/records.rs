@@ -42,7 +42,7 @@ impl Store {
     ) -> Result<(Outgoing, Record)> {
         let file = self.open_file(name.clone())?;
         let found = Stamp::of(&file.found);
-        must_be(stamp, found)?;
+        found.must_be(stamp)?;
         Ok((file, self.record_of(name, found)?))
     }
 
@@ -54,16 +54,14 @@ impl Store {
     pub fn remove_recorded(&self, name: &FileName, stamp: Option<Stamp>) -> Result<Record> {
         self.must_be_writable()?;
         let found = Stamp::of(&self.find(name)?.1);
-        must_be(stamp, found)?;
+        found.must_be(stamp)?;
         // Others wait while this one removes, so what takes longer comes before.
         let record = self.record_of(name, found);
         // All threads that wait for another process wait until the same moment, not one after the other.
         let until = Instant::now() + limits::LOCK_WAIT;
         let _removing = self.removing.write().unwrap_or_else(PoisonError::into_inner);
         let _held = self.lock_removals(File::try_lock, until)?;
-        let (path, still) = self.find(name)?;
-        must_be(Some(found), Stamp::of(&still))?;
-        self.remove_at(&path, name, found.size)?;
+        self.remove_now(name, Some(found))?;
         let without_id = |_| Record { id: None, name: name.as_str().to_owned(), size: found.size };
         Ok(record.unwrap_or_else(without_id))
     }
@@ -79,8 +77,4 @@ impl Store {
         let is_shown = id.is_some() || self.options.read_only;
         is_shown.then(|| Record { id, name: name.to_owned(), size })
     }
-}
-
-fn must_be(expected: Option<Stamp>, found: Stamp) -> Result<()> {
-    if expected.is_none_or(|expected| expected == found) { Ok(()) } else { Err(no_such_file()) }
 }

@@ -155,7 +155,7 @@ fn a_removal_waits_for_that_of_another_server() {
     fixture.put("a", b"x").unwrap();
     fixture.put("b", b"x").unwrap();
     let path = fixture.folder.path().join(private::PRIVATE).join("removing");
-    let held = private::lock(&path, Instant::now()).unwrap();
+    let held = private::lock(File::try_lock, &path, Instant::now()).unwrap();
     if held.is_none() {
         // This file system has no locks.
         return;
@@ -169,7 +169,7 @@ fn a_removal_waits_for_that_of_another_server() {
     assert_eq!(fixture.names(), ["a", "b"]);
     drop(held);
     // A removal by name is in the way of those that look for one certain file, and of no other.
-    let held = private::lock_by(File::try_lock_shared, &path, Instant::now()).unwrap();
+    let held = private::lock(File::try_lock_shared, &path, Instant::now()).unwrap();
     fixture.store.remove(&name("a")).unwrap();
     assert!(fixture.store.remove_recorded(&name("b"), None).is_err());
     drop(held);
@@ -182,7 +182,7 @@ fn a_removal_of_a_certain_file_looks_again_before_it() {
     let fixture = fixture(&Options::default());
     fixture.put("a", b"x").unwrap();
     let path = fixture.folder.path().join(private::PRIVATE).join("removing");
-    let Some(held) = private::lock(&path, Instant::now()).unwrap() else { return };
+    let Some(held) = private::lock(File::try_lock, &path, Instant::now()).unwrap() else { return };
     std::thread::scope(|scope| {
         let removal = scope.spawn(|| fixture.store.remove_recorded(&name("a"), None));
         // It has looked, and waits for the other server.
@@ -227,6 +227,41 @@ fn a_long_name_finds_its_numbers_too() {
     stored.dedup();
     assert_eq!(stored.len(), 120);
     assert!(stored.iter().all(|name| name.len() == 255));
+}
+
+/// It was refused, and stayed.
+#[test]
+fn a_file_without_an_identity_goes_again_also_where_removals_cannot_be_locked() {
+    let fixture = fixture(&Options::default());
+    let private = fixture.folder.path().join(private::PRIVATE);
+    for planted in ["identifying", "removing"] {
+        fs::create_dir(private.join(planted)).unwrap();
+    }
+    let mut incoming = fixture.store.begin(name("a")).unwrap();
+    incoming.write(b"12345").unwrap();
+    assert!(incoming.publish_recorded().unwrap_err().is(Code::Internal));
+    assert_eq!(fixture.names(), [""; 0]);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_private_folder_is_not_followed_when_it_becomes_a_link() {
+    let fixture = fixture(&Options::default());
+    fixture.put("a", b"x").unwrap();
+    let private = fixture.folder.path().join(private::PRIVATE);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let moved = elsewhere.path().join("moved");
+    fs::rename(&private, &moved).unwrap();
+    let in_it = || fs::read_dir(&moved).unwrap().map(|it| it.unwrap().file_name()).collect();
+    let before: std::collections::BTreeSet<_> = in_it();
+    std::os::unix::fs::symlink(&moved, &private).unwrap();
+    assert!(fixture.put("b", b"x").is_err());
+    assert!(fixture.store.remove(&name("a")).is_err());
+    assert!(fixture.store.remove_recorded(&name("a"), None).is_err());
+    assert!(before == in_it() && fixture.names() == ["a"]);
+    fs::remove_file(&private).unwrap();
+    fixture.put("b", b"x").unwrap();
+    fixture.store.remove(&name("a")).unwrap();
 }
 
 #[test]

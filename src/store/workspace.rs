@@ -63,10 +63,11 @@ impl Workspace {
         let incoming = private::folder(&private, "incoming")?;
         // One start at a time: between creating a lock file and locking it, it looks like that of a dead server.
         // Where there are no locks, dead servers look like running ones, and nothing is removed.
-        let starting = private::lock(&private.join("starting"), Instant::now() + START_WAIT)?;
+        let starting =
+            private::lock(File::try_lock, &private.join("starting"), Instant::now() + START_WAIT)?;
         let folder = incoming.join(format!("{:016x}", random()));
         op(|| fs::create_dir(&folder))?;
-        let lock = private::lock(&folder.join(LOCK), Instant::now() + START_WAIT)?;
+        let lock = private::lock(File::try_lock, &folder.join(LOCK), Instant::now() + START_WAIT)?;
         let publishing = match has_links(&folder)? {
             true => Publishing::Link,
             false => must_lock(starting.is_some())?,
@@ -186,7 +187,8 @@ impl Draft {
     /// See [`Publishing::LockedRename`].
     fn rename_locked(&self, target: &Path) -> io::Result<bool> {
         let renaming = lock(&self.workspace.renaming);
-        let held = op(|| private::lock(&renaming, Instant::now() + limits::LOCK_WAIT))?;
+        let held =
+            op(|| private::lock(File::try_lock, &renaming, Instant::now() + limits::LOCK_WAIT))?;
         let _held = held.ok_or(io::ErrorKind::Unsupported)?;
         match disk::look(target)? {
             Some(_) => Ok(false),
