@@ -228,7 +228,11 @@ pub(super) fn folders_there(client: &mut Client, named: &mut Named) -> Outcome {
                 Err(failure) if is_file && failure.code() == Some(Code::NotFound) => {
                     return Ok(Vec::new());
                 }
-                Err(failure @ Failure::Unsendable(_)) => {
+                // A folder in it that the server cannot read keeps no other from being moved.
+                Err(failure)
+                    if matches!(failure, Failure::Unsendable(_))
+                        || !is_file && matches!(failure, Failure::Refused { .. }) =>
+                {
                     is_file = false;
                     named.failed.push((there.clone(), failure));
                     return Ok(Vec::new());
@@ -304,9 +308,13 @@ impl StandardInput {
     /// Reads all of it.
     pub(super) fn read() -> Answer<StandardInput> {
         let folder = std::env::temp_dir();
-        let path = folder.join(format!("connme-client-{}", std::process::id()));
+        let path = folder.join(format!("connme-client-{:016x}", crate::store::random()));
         let creating = |error| Failure::local(CREATE, path.display(), error);
-        let mut file = File::create_new(&path).map_err(creating)?;
+        let mut options = File::options();
+        // Nobody else on this machine may read it.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.write(true).create_new(true).open(&path).map_err(creating)?;
         let input = StandardInput(path);
         let reading = |error| Failure::local(READ, "-", error);
         io::copy(&mut io::stdin().lock(), &mut file).map_err(reading)?;

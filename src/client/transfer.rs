@@ -358,9 +358,10 @@ impl<'s> Arriving<'s> {
             Some(key) => partial::begin(store, self.name, key)?,
             None => store.begin(self.name.clone())?,
         };
-        file.must_have_room(size.unwrap_or(0))?;
+        // Also one that has no room is kept here, so that nothing stays of it.
+        let room = file.must_have_room(size.unwrap_or(0));
         (self.file, self.total) = (Some(file), size);
-        Ok(())
+        room
     }
 }
 

@@ -237,7 +237,9 @@ fn not_as_expected(row: &[&str], seconds: u64) -> Option<String> {
     found.sort_unstable();
     let is_explained = |it: &Graded| details(&report, it, LOOK).contains("usual mistake: ");
     let is_right = found == expected && report.graded.iter().all(is_explained);
-    (!is_right).then(|| format!("{dialect} {flaw}: {found:?}"))
+    // Windows has no such names, and does not tell how much memory a program takes.
+    let is_otherwise = cfg!(windows) && ["no-escapes", "keeps-all-in-memory"].contains(&flaw);
+    (!is_right && !is_otherwise).then(|| format!("{dialect} {flaw}: {found:?}"))
 }
 
 fn flawed(dialect: &str, flaw: &str) -> String {

@@ -273,6 +273,9 @@ fn a_folder_that_cannot_be_moved_does_not_stop_the_others() {
     // A name that would be two requests.
     let (address, _) = scripted(|line| match line {
         "ls d" => b"ok 2\ndir - a\tb\nfile 2 x\ntotal 2\n".to_vec(),
+        "ls e" => b"ok 2\ndir - bad\ndir - good\ntotal 0\n".to_vec(),
+        "ls e/bad" => b"error internal it cannot be read\n".to_vec(),
+        "ls e/good" => b"ok 1\nfile 2 y\ntotal 2\n".to_vec(),
         line if line.starts_with("download ") => b"ok 2\nhi".to_vec(),
         _ => b"error unknown-command what?\n".to_vec(),
     });
@@ -281,6 +284,11 @@ fn a_folder_that_cannot_be_moved_does_not_stop_the_others() {
     let said = "cannot download d/a\tb: a name may not have control characters\n";
     assert_eq!(err, format!("connme-client: {}", said.replace('\t', "\\t")));
     assert!(here.path().join("downloads/d/x").exists());
+    // One that the server cannot read.
+    let mut command = client(&["--server", &address.to_string(), "download", "-r", "e"]);
+    let (_, err) = texts(command.current_dir(here.path()), 1);
+    assert!(err.starts_with("connme-client: cannot download e/bad: it cannot be read"), "{err}");
+    assert!(here.path().join("downloads/e/good/y").exists());
 }
 
 /// The same where a folder here cannot be read. Root can read every folder, so another user sends.
@@ -352,6 +360,18 @@ fn a_download_for_which_there_is_no_space_leaves_none_of_it() {
     command.args(["--server", &server.address().to_string()]).current_dir(here.path());
     let (_, err) = texts(command.env_remove("LC_ALL").env("LANG", "C"), 1);
     assert!(err.ends_with("what had come of it was removed\n"), "{err}");
+    let partial = here.path().join("downloads/.connme/partial");
+    assert_eq!(fs::read_dir(partial).unwrap().count(), 0);
+}
+
+/// An empty one stayed, for a file that no disk has room for.
+#[test]
+fn a_download_that_is_too_large_leaves_nothing() {
+    let here = tempfile::tempdir().unwrap();
+    let (address, _) = scripted(|_| b"ok 9999999999999999999\n".to_vec());
+    let mut command = client(&["--server", &address.to_string(), "download", "a"]);
+    let (_, err) = texts(command.current_dir(here.path()), 1);
+    assert!(err.contains("files may be at most"), "{err}");
     let partial = here.path().join("downloads/.connme/partial");
     assert_eq!(fs::read_dir(partial).unwrap().count(), 0);
 }
