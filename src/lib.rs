@@ -4,8 +4,8 @@
 //! `src/guide/assignment.md`: it puts each function of a first server in Python beside ours, from `accept` on. For an upload,
 //! leave out what it says about `ls`, `size`, `rm` and `download`: the rest takes some 20 minutes. Then read the functions
 //! with a `*`, and the types above them, in about an hour. The types that they name besides are `Done` and `ConnectionLog` in
-//! `log.rs`, `Error` in `error/mod.rs`, `Pace` and `Input` in files of `wire` of these names. If the first rows seem far from
-//! the file, begin with `handle_upload`.
+//! `log.rs`, `Error` in `error/mod.rs`, `Pace` in `wire/pace.rs` and `Input` in `wire/input.rs`. If the first rows seem far
+//! from the file, begin with `handle_upload`.
 //!
 //! ```text
 //! * Server::accept           server/mod.rs        a connection comes
@@ -21,7 +21,7 @@
 //! *         Store::begin     store/incoming.rs    what has that name on the disk is checked too
 //! *           path_of, walk  store/mod.rs         the way to it leads through real folders
 //! *           draft          store/mod.rs         a hidden file is made in the server's own folder
-//!               new_draft    store/workspace.rs   the same, while the folder is there
+//!               new_draft    store/workspace.rs   the file is created
 //! *         read_size        dialect/text.rs      the size
 //! *         expect_payload   wire/payload.rs      that many bytes are owed from now on
 //!           must_have_room   store/incoming.rs    do the limits allow that many?

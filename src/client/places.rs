@@ -228,7 +228,7 @@ pub(super) fn folders_there(client: &mut Client, named: &mut Named) -> Outcome {
                 Err(failure) if is_file && failure.code() == Some(Code::NotFound) => {
                     return Ok(Vec::new());
                 }
-                // A folder in it that the server cannot read keeps no other from being moved.
+                // The other folders are moved even if the server cannot read this one.
                 Err(failure)
                     if matches!(failure, Failure::Unsendable(_))
                         || !is_file && matches!(failure, Failure::Refused { .. }) =>
@@ -311,7 +311,7 @@ impl StandardInput {
         let path = folder.join(format!("connme-client-{:016x}", crate::store::random()));
         let creating = |error| Failure::local(CREATE, path.display(), error);
         let mut options = File::options();
-        // Nobody else on this machine may read it.
+        // Other users of this machine may not read it.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.write(true).create_new(true).open(&path).map_err(creating)?;

@@ -358,7 +358,7 @@ impl<'s> Arriving<'s> {
             Some(key) => partial::begin(store, self.name, key)?,
             None => store.begin(self.name.clone())?,
         };
-        // Also one that has no room is kept here, so that nothing stays of it.
+        // It is noted even if there is no room for it: what is noted is removed after a failure.
         let room = file.must_have_room(size.unwrap_or(0));
         (self.file, self.total) = (Some(file), size);
         room

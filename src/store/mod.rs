@@ -239,7 +239,7 @@ impl Store {
         let known = lock(&self.workspace).clone();
         match known.map(|workspace| workspace.new_draft()) {
             Some(Ok(draft)) => Ok(draft),
-            // There is no folder yet, or it is gone; else this fails once more.
+            // The folder was not made yet, or is gone. If neither is so, this fails once more.
             _ => self.workspace()?.new_draft(),
         }
     }

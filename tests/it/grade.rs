@@ -480,7 +480,7 @@ fn a_teacher_can_write_checks() {
     }
     let again = format!(" --conversation {} --only text/a/b", file.display());
     assert!(out.contains(&again), "{out}");
-    // What cannot be put in place is no mistake of the server, and nothing that it has passed.
+    // If a file cannot be put in place, the check has neither failed nor passed.
     let twin = "== a/b 1 must\nen: is\nset: root\nmade twin {name}-missing {name}\n";
     let root = server.root().to_str().unwrap();
     let (status, out, _) = grade(twin, &["--all", "--root", root]);

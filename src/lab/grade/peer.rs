@@ -145,7 +145,11 @@ impl Peer {
         while !rest.is_empty() {
             // A write that takes only a part returns when its time is over, and the next one has less.
             self.stream.set_write_timeout(Some(self.time_left().min(longest)))?;
-            let written = (&self.stream).write(rest)?;
+            let written = match (&self.stream).write(rest) {
+                // With a timeout, a write ends so when this program was stopped and goes on.
+                Err(error) if error.kind() == ErrorKind::Interrupted => 0,
+                written => written?,
+            };
             rest = rest.get(written..).unwrap_or_default();
             if !rest.is_empty() && self.record.left().is_zero() {
                 return Err(ErrorKind::TimedOut.into());

@@ -19,7 +19,7 @@ const HEAD: usize = 80;
 pub(super) struct Arrow {
     /// The side that sends.
     pub(super) by: Side,
-    /// On a tape: when the call began and when it returned, on the clock of what is recorded.
+    /// On a tape: when the call began and when it returned, on the clock of the recording.
     pub(super) start: Duration,
     pub(super) end: Duration,
     /// These of all bytes that the side sends. None for an end.
