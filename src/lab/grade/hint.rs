@@ -1,8 +1,9 @@
 //! What can be said of a failure of a server's from what came.
 
-use super::seen::{Rung, What};
+use super::seen::Rung;
 use super::{Graded, Report};
 use crate::error::Code;
+use crate::lab::lecture::trace::Event;
 use crate::lab::text::said;
 use crate::lang::{Lang, Msg};
 
@@ -20,8 +21,8 @@ pub(super) fn seen(report: &Report, graded: &Graded) -> Option<(&'static str, Ms
     let name = match failure.gone {
         Some(gone) => gone,
         None if came.starts_with("error unknown-command") && due.starts_with("ok ") => {
-            let sent = of_it().filter_map(|rung| match &rung.what {
-                What::Sent(bytes) => Some(bytes.as_slice()),
+            let sent = of_it().filter_map(|rung| match &rung.event {
+                Event::Wrote(bytes) => Some(bytes.as_slice()),
                 _ => None,
             });
             // A payload before the command has no line end. What was sent in small pieces is one line.
@@ -35,9 +36,10 @@ pub(super) fn seen(report: &Report, graded: &Graded) -> Option<(&'static str, Ms
         }
         None if is_other_error(&due, &came) => "errors",
         None if came_instead.is_empty() => {
-            let has_closed = of_it().any(|rung| matches!(rung.what, What::End | What::Reset));
-            let has_refused = of_it()
-                .any(|rung| matches!(&rung.what, What::Got(bytes) if bytes.starts_with(b"error ")));
+            let has_closed = of_it().any(|rung| matches!(rung.event, Event::End | Event::Reset));
+            let has_refused = of_it().any(
+                |rung| matches!(&rung.event, Event::Read(bytes) if bytes.starts_with(b"error ")),
+            );
             has_closed.then_some(if has_refused { "closed-after-error" } else { CLOSED })?
         }
         None => difference(&expected, &came_instead)?,
@@ -69,7 +71,7 @@ fn is_known(report: &Report, command: &str) -> bool {
     };
     let passed = report.graded.iter().filter(|it| it.passed());
     passed.flat_map(|it| it.rungs.windows(2)).any(|pair| match pair {
-        [Rung { what: What::Sent(sent), .. }, Rung { what: What::Got(got), .. }] => {
+        [Rung { event: Event::Wrote(sent), .. }, Rung { event: Event::Read(got), .. }] => {
             is_sent(sent) && got.starts_with(b"ok")
         }
         _ => false,

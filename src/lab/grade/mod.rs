@@ -38,6 +38,7 @@ use std::time::{Duration, Instant};
 use crate::client::connection::reach;
 use crate::dialect::Dialect;
 use crate::lab::launch::Launched;
+use crate::lab::lecture::trace::Event;
 use crate::lab::line::Flags;
 use crate::lab::process::{Usage, command_words, last_lines, soon};
 use crate::lab::random::Random;
@@ -48,7 +49,7 @@ use peer::Done;
 use places::Places;
 use player::shown;
 use prepared::files_in;
-pub use seen::{Fail, Rung, What};
+pub use seen::{Fail, Rung};
 use seen::{Record, came, expected};
 use server::{Found, Trial};
 pub use suite::checks;
@@ -461,7 +462,7 @@ impl Run {
     fn probe(&self) -> Done {
         let mut trial = self.trial(1, "probe");
         let outcome = trial.perform(&self.ours.of_lines("probe"));
-        match trial.record.state().rungs.iter().any(|step| matches!(step.what, What::Got(_))) {
+        match trial.record.state().rungs.iter().any(|step| matches!(step.event, Event::Read(_))) {
             true => Ok(()),
             false => outcome,
         }

@@ -9,7 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::conversation::number_in;
-use super::seen::{Fail, Record, What, a_line, came, expected, fail, quoted, same};
+use super::seen::{Fail, Record, a_line, came, expected, fail, quoted, same};
+use crate::lab::lecture::trace::Event;
 use crate::lang::{Lang, Msg, msg};
 use crate::wire::stream::is_silence;
 
@@ -127,10 +128,10 @@ impl Peer {
             return false;
         }
         let written = self.write_within(bytes, Duration::MAX);
-        self.note(What::Sent(bytes.to_vec()));
+        self.note(Event::Wrote(bytes.to_vec()));
         if let Err(error) = &written {
             self.is_broken |= !is_silence(error);
-            self.note(if is_silence(error) { What::Silence } else { What::Reset });
+            self.note(if is_silence(error) { Event::Silence } else { Event::Reset });
         }
         written.is_ok()
     }
@@ -168,7 +169,7 @@ impl Peer {
         let sent = (0..megabytes).take_while(is_sent).count();
         self.record.state().flooded += sent as u64;
         if sent > 0 {
-            self.note(What::Sent(zeros));
+            self.note(Event::Wrote(zeros));
         }
     }
 
@@ -186,7 +187,7 @@ impl Peer {
     pub(super) fn half_close(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Write);
         self.left = true;
-        self.note(What::Ended);
+        self.note(Event::Ended);
     }
 
     /// Closes the connection with a reset, if something is there that was not read: without that, the standard library
@@ -197,7 +198,7 @@ impl Peer {
             let _ = self.stream.peek(&mut [0]);
         }
         self.left = true;
-        self.note(What::Reset);
+        self.note(Event::OurReset);
     }
 
     /// The next bytes are exactly these.
@@ -298,8 +299,8 @@ impl Peer {
         self.held.drain(..count.min(self.held.len())).collect()
     }
 
-    fn note(&self, what: What) {
-        self.record.note(self.connection, what);
+    fn note(&self, event: Event<Vec<u8>>) {
+        self.record.note(self.connection, event);
     }
 
     /// Reads until this is enough, or nothing more comes.
@@ -316,7 +317,7 @@ impl Peer {
     /// The same, within this time.
     pub(super) fn read_for(&mut self, time: Duration) -> bool {
         if time.is_zero() {
-            self.note(What::Silence);
+            self.note(Event::Silence);
             return false;
         }
         let until = Instant::now() + time;
@@ -327,26 +328,26 @@ impl Peer {
             let time = left.min(LOOK).max(Duration::from_millis(1));
             let _ = self.stream.set_read_timeout(Some(time));
             let is_over = left.is_zero() || self.record.is_over();
-            let (end, what) = match self.receive(&mut buffer) {
+            let (end, event) = match self.receive(&mut buffer) {
                 // A reset is told once, and the write was told it.
-                Ok(0) => (Some(if self.is_broken { RESET } else { CLOSE }), What::End),
+                Ok(0) => (Some(if self.is_broken { RESET } else { CLOSE }), Event::End),
                 Ok(count) => {
                     if !self.record.is_server {
                         self.record.state().came += count as u64;
                     }
                     let came = buffer.get(..count).unwrap_or_default();
                     self.held.extend_from_slice(came);
-                    self.note(What::Got(came.to_vec()));
+                    self.note(Event::Read(came.to_vec()));
                     return true;
                 }
-                Err(error) if is_silence(&error) && is_over => (None, What::Silence),
+                Err(error) if is_silence(&error) && is_over => (None, Event::Silence),
                 Err(error) if is_silence(&error) || error.kind() == ErrorKind::Interrupted => {
                     continue;
                 }
-                Err(_) => (Some(RESET), What::Reset),
+                Err(_) => (Some(RESET), Event::Reset),
             };
             self.end = end;
-            self.note(what);
+            self.note(event);
             return false;
         }
     }
@@ -404,7 +405,7 @@ impl Drop for Peer {
     fn drop(&mut self) {
         self.pay();
         if !self.left && self.end.is_none() {
-            self.note(What::Ended);
+            self.note(Event::Ended);
         }
     }
 }

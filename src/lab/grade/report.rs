@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::hint::{CLOSED, causes, seen};
 use super::seen::first_difference;
-use super::{Check, Fail, Graded, Options, Report, Rung, What, points};
+use super::{Check, Fail, Graded, Options, Report, Rung, points};
 use crate::dialect::Dialect;
 use crate::lab::lecture::trace::{Event, Side, draw, room, rung};
 use crate::lab::text::{said, sentence, wrapped};
@@ -317,7 +317,7 @@ fn flags(options: &Options) -> String {
 fn by_hand(report: &Report, graded: &Graded, failure: &Fail) -> String {
     let mut said = String::new();
     for step in graded.rungs.iter().filter(|step| step.connection == failure.connection) {
-        if let What::Sent(bytes) = &step.what {
+        if let Event::Wrote(bytes) = &step.event {
             // As `say` takes it, in single quotes.
             let text = bytes.escape_ascii().to_string().replace("\\'", "\\x27");
             said += &format!(" '{}'", text.replace("\\\"", "\""));
@@ -339,24 +339,15 @@ fn as_word(text: &str) -> String {
     }
 }
 
-fn drawn(step: &Rung, columns: usize, side: Side) -> String {
-    let event = match &step.what {
-        What::Sent(bytes) => Event::Wrote(bytes),
-        What::Got(bytes) => Event::Read(bytes),
-        What::Ended => Event::Ended,
-        What::End => Event::End,
-        What::Reset => Event::Reset,
-        What::Silence => Event::Silence,
-    };
-    let room = room(columns);
-    let (call, between) = draw(side, event, room);
-    rung(step.connection, step.at, call, &between, room)
-}
-
 /// The steps. Of many, those in the middle are left out.
 fn ladder(report: &Report, rungs: &[Rung], columns: usize) -> String {
     let side = if report.options.flags.client.is_some() { Side::Server } else { Side::Client };
-    let mut steps: Vec<_> = rungs.iter().map(|step| drawn(step, columns, side)).collect();
+    let room = room(columns);
+    let drawn = |step: &Rung| {
+        let (call, between) = draw(side, &step.event, room);
+        rung(step.connection, step.at, call, &between, room)
+    };
+    let mut steps: Vec<_> = rungs.iter().map(drawn).collect();
     let hidden = steps.len().saturating_sub(2 * STEPS);
     if hidden > 0 {
         let note = said("report hidden", &[&hidden]).say(report.options.lang);

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::error::lock;
+use crate::lab::lecture::trace::Event;
 use crate::lab::text::said;
 use crate::lang::{Msg, escape};
 
@@ -41,24 +42,7 @@ pub struct Rung {
     /// The connection, counted from 1.
     pub connection: u64,
     /// What happened.
-    pub what: What,
-}
-
-/// What happened on a connection.
-#[derive(Debug)]
-pub enum What {
-    /// We sent these bytes.
-    Sent(Vec<u8>),
-    /// These bytes came.
-    Got(Vec<u8>),
-    /// We ended our direction.
-    Ended,
-    /// The server ended its direction.
-    End,
-    /// The connection broke.
-    Reset,
-    /// Nothing came.
-    Silence,
+    pub event: Event<Vec<u8>>,
 }
 
 /// How much of a client's payload a step shows.
@@ -104,13 +88,13 @@ impl Record {
         lock(&self.state)
     }
 
-    pub(super) fn note(&self, connection: u64, what: What) {
+    pub(super) fn note(&self, connection: u64, event: Event<Vec<u8>>) {
         self.touch();
         let rungs = &mut self.state().rungs;
         // What a client sends in pieces of a payload is one step: it may be a lot.
         if self.is_server
-            && let (What::Got(more), Some(Rung { connection: last, what: What::Got(got), .. })) =
-                (&what, rungs.last_mut())
+            && let (Event::Read(more), Some(Rung { connection: last, event: Event::Read(got), .. })) =
+                (&event, rungs.last_mut())
             && *last == connection
             && !got.ends_with(b"\n")
         {
@@ -119,7 +103,7 @@ impl Record {
             }
             return;
         }
-        rungs.push(Rung { at: self.start.elapsed(), connection, what });
+        rungs.push(Rung { at: self.start.elapsed(), connection, event });
     }
 
     pub(super) fn left(&self) -> Duration {

@@ -408,7 +408,7 @@ impl Conversation {
 }
 
 impl Observer for Conversation {
-    fn see(&mut self, event: Event<'_>, _: Duration) {
+    fn see(&mut self, event: Event<&[u8]>, _: Duration) {
         if matches!(event, Event::Silence | Event::Message(..) | Event::Kernel(_)) {
             return;
         }

@@ -66,7 +66,7 @@ pub(super) struct Counts {
 }
 
 impl Observer for Arc<Mutex<Counts>> {
-    fn see(&mut self, event: Event<'_>, took: Duration) {
+    fn see(&mut self, event: Event<&[u8]>, took: Duration) {
         let mut counts = lock(self);
         match event {
             Event::Read(bytes) => {
@@ -349,7 +349,7 @@ mod tests {
     fn calls_are_counted_and_a_read_that_takes_long_is_a_wait() {
         let mut counter = Arc::<Mutex<Counts>>::default();
         for (event, took) in [
-            (Event::Wrote(b"ab"), 9 * PAUSE),
+            (Event::Wrote(&b"ab"[..]), 9 * PAUSE),
             (Event::Read(b"abc"), PAUSE / 2),
             (Event::Read(b"d"), PAUSE),
             (Event::Message(b"abc", 3, Ending::Lf), 9 * PAUSE),

@@ -46,7 +46,7 @@ impl Instrumented {
         new
     }
 
-    fn tell(&mut self, event: Event<'_>, began: Instant) {
+    fn tell(&mut self, event: Event<&[u8]>, began: Instant) {
         let took = began.elapsed();
         self.observers.iter_mut().for_each(|observer| observer.see(event, took));
         // A message is not a call.
@@ -67,7 +67,7 @@ impl Instrumented {
     }
 
     /// Reports a call: `moved` if it succeeded, else why it failed.
-    fn tell_outcome(&mut self, outcome: &io::Result<usize>, moved: Event<'_>, began: Instant) {
+    fn tell_outcome(&mut self, outcome: &io::Result<usize>, moved: Event<&[u8]>, began: Instant) {
         match outcome {
             Ok(_) => self.tell(moved, began),
             Err(error) if is_silence(error) => self.tell(Event::Silence, began),
@@ -272,8 +272,8 @@ mod tests {
     struct Lines(Side, Arc<Mutex<String>>);
 
     impl Observer for Lines {
-        fn see(&mut self, event: Event<'_>, _: Duration) {
-            let (call, between) = draw(self.0, event, room(80));
+        fn see(&mut self, event: Event<&[u8]>, _: Duration) {
+            let (call, between) = draw(self.0, &event, room(80));
             assert!(between.len() <= room(80), "{between}");
             *self.1.lock().unwrap() += &format!("{call} {}\n", between.trim());
         }

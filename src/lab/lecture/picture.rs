@@ -104,7 +104,7 @@ pub(super) struct Track {
 }
 
 impl Observer for Track {
-    fn see(&mut self, event: Event<'_>, took: Duration) {
+    fn see(&mut self, event: Event<&[u8]>, took: Duration) {
         let at = self.picture.start.elapsed();
         if let Some(tape) = lock(&self.picture.state).tapes.get_mut(self.number) {
             tape.add(event, at, took);

@@ -117,7 +117,7 @@ impl Tape {
     }
 
     /// Adds an event that a call brought, which took this time.
-    pub(super) fn add(&mut self, event: Event<'_>, at: Duration, took: Duration) {
+    pub(super) fn add(&mut self, event: Event<&[u8]>, at: Duration, took: Duration) {
         let (own, other) = (self.side(), self.side().other());
         match event {
             Event::Read(bytes) => self.call(other, bytes, at, took),
@@ -224,7 +224,7 @@ mod tests {
             long.add(Event::Read(b"12345"), Duration::ZERO, Duration::ZERO);
         }
         for _ in 0..3 {
-            let payload = Event::Message(b"", 2500, Ending::Size);
+            let payload = Event::Message(&[][..], 2500, Ending::Size);
             long.add(payload, Duration::ZERO, Duration::ZERO);
         }
         assert_eq!((long.arrows.len(), long.messages.len()), (MOST_EVENTS, 1));

@@ -34,12 +34,12 @@ impl Talk {
         Talk(side(Side::Client), side(Side::Server))
     }
 
-    fn client(&mut self, at: u32, event: Event<'_>) -> &mut Talk {
+    fn client(&mut self, at: u32, event: Event<&[u8]>) -> &mut Talk {
         self.0.add(event, MICRO * at, MICRO);
         self
     }
 
-    fn server(&mut self, at: u32, event: Event<'_>) -> &mut Talk {
+    fn server(&mut self, at: u32, event: Event<&[u8]>) -> &mut Talk {
         self.1.add(event, MICRO * at, MICRO);
         self
     }

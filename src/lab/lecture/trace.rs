@@ -28,13 +28,13 @@ use crate::lab::text::said;
 use crate::lang::Msg;
 use crate::wire::stream::Ending;
 
-/// What happened on a socket.
+/// What happened on a socket. `B` holds bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event<'b> {
+pub enum Event<B> {
     /// A read brought these bytes.
-    Read(&'b [u8]),
+    Read(B),
     /// A write took these bytes.
-    Wrote(&'b [u8]),
+    Wrote(B),
     /// A read brought the end: the peer has ended its direction.
     End,
     /// We have ended ours.
@@ -46,7 +46,7 @@ pub enum Event<'b> {
     /// A read found nothing within its timeout.
     Silence,
     /// A message is complete: how it begins, its number of bytes, and what ended it.
-    Message(&'b [u8], u64, Ending),
+    Message(B, u64, Ending),
     /// What the kernel says has changed.
     Kernel(Row),
 }
@@ -54,7 +54,7 @@ pub enum Event<'b> {
 /// Receives what happens on a socket.
 pub trait Observer: Send {
     /// An event, and how long the call took.
-    fn see(&mut self, event: Event<'_>, took: Duration);
+    fn see(&mut self, event: Event<&[u8]>, took: Duration);
 }
 
 /// Which end of the connection this program is.
@@ -152,9 +152,9 @@ impl Ladder {
 }
 
 impl Observer for Ladder {
-    fn see(&mut self, event: Event<'_>, _: Duration) {
+    fn see(&mut self, event: Event<&[u8]>, _: Duration) {
         let at = lock(&self.zero).elapsed();
-        let (call, between) = draw(self.side, event, self.room());
+        let (call, between) = draw(self.side, &event, self.room());
         self.print(at, call, &between);
     }
 }
@@ -202,7 +202,7 @@ pub(super) fn ending(ending: Ending) -> &'static str {
 }
 
 /// Which call it was, and what is between the rails.
-pub(crate) fn draw(side: Side, event: Event<'_>, room: usize) -> (char, String) {
+pub(crate) fn draw<B: AsRef<[u8]>>(side: Side, event: &Event<B>, room: usize) -> (char, String) {
     let arrow = |label: &str, bytes: &[u8], is_ours: bool| {
         let shown = show(bytes, room.saturating_sub(label.len() + 8));
         if is_ours == (side == Side::Client) {
@@ -211,17 +211,18 @@ pub(crate) fn draw(side: Side, event: Event<'_>, room: usize) -> (char, String) 
             format!("{:>room$}", format!("{shown} <- {label} --"))
         }
     };
+    let moved = |bytes: &[u8], is_ours| arrow(&bytes.len().to_string(), bytes, is_ours);
     let own = |text: String| if side == Side::Client { text } else { format!("{text:>room$}") };
     match event {
-        Event::Read(bytes) => ('r', arrow(&bytes.len().to_string(), bytes, false)),
-        Event::Wrote(bytes) => ('w', arrow(&bytes.len().to_string(), bytes, true)),
+        Event::Read(bytes) => ('r', moved(bytes.as_ref(), false)),
+        Event::Wrote(bytes) => ('w', moved(bytes.as_ref(), true)),
         Event::End => ('r', arrow("[end]", b"", false)),
         Event::Ended => ('w', arrow("[end]", b"", true)),
         Event::Reset | Event::OurReset => (' ', format!("{:^room$}", "[reset]")),
         Event::Silence => ('r', format!("{:^room$}", "[silence]")),
         Event::Message(bytes, length, end) => {
-            let about = format!(" ({length}, {})", ending(end));
-            let left = room.saturating_sub(about.len() + 2);
+            let about = format!(" ({length}, {})", ending(*end));
+            let (left, bytes) = (room.saturating_sub(about.len() + 2), bytes.as_ref());
             let shown = if bytes.is_empty() { "payload".to_owned() } else { show(bytes, left) };
             (' ', own(format!("= {shown}{about}")))
         }
@@ -251,18 +252,18 @@ mod tests {
 
     #[test]
     fn a_rung_is_as_wide_as_the_terminal() {
-        let long = vec![0; 100_000];
+        let long = &[0; 100_000][..];
         for columns in [60, 80, 120] {
             for side in [Side::Client, Side::Server] {
                 for event in [
-                    Event::Read(&long),
-                    Event::Wrote(&long),
-                    Event::Message(&long, u64::MAX, Ending::Stream),
+                    Event::Read(long),
+                    Event::Wrote(long),
+                    Event::Message(long, u64::MAX, Ending::Stream),
                     Event::Read(b""),
                     Event::Reset,
                 ] {
                     let room = room(columns);
-                    let (call, between) = draw(side, event, room);
+                    let (call, between) = draw(side, &event, room);
                     let line = rung(12, Duration::from_secs(99), call, &between, room);
                     assert_eq!(line.trim_end().len(), columns, "{line}");
                 }
