@@ -40,10 +40,6 @@ pub const PAYLOAD_READ: usize = 256 << 10;
 /// time of one transfer only.
 pub const PAYLOAD_BUFFER: usize = 1 << 20;
 
-/// How many bytes of a payload one write to a socket moves at most. 256 downloads that nobody reads hold less than
-/// 32 MiB together. More is not faster for a peer that reads 256 KiB or less at a time.
-pub const PAYLOAD_WRITE: usize = 96 << 10;
-
 /// Replies up to this size wait for the next flush, so that a header and a small file, or the replies to
 /// several commands that came in one segment, leave in one write.
 pub const SMALL_REPLY: usize = 16 << 10;
@@ -114,9 +110,6 @@ pub const READER_WINDOW: Duration = Duration::from_secs(90);
 /// not known what a write has sent that waited in vain. So none is repeated there, and each has the time that
 /// a step has.
 pub const WRITE_WAIT: Duration = if cfg!(windows) { READER_WINDOW } else { Duration::from_secs(5) };
-
-/// What one write moves at most where it is not repeated: what a reader has to take in the time that it has.
-pub const SINGLE_WRITE: usize = 64 << 10;
 
 /// The silence between commands that ends a connection, in seconds; the default of `--idle-timeout`.
 pub const IDLE_TIMEOUT: u64 = 300;

@@ -34,9 +34,6 @@ use crate::limits;
 /// How many lines may be appended to a table before it is written again, beside as many as it had.
 const SPARE_LINES: u64 = if cfg!(test) { 10 } else { 256 };
 
-/// How many lines are written at once.
-const BATCH: usize = 500;
-
 /// The bytes of the first line up to its random number.
 const HEAD: u64 = 27;
 
@@ -178,12 +175,8 @@ impl Store {
     /// Writes the table again, with the lines of files that still exist.
     fn rewrite(&self, catalog: &Catalog, mut draft: Draft) -> io::Result<()> {
         let files = catalog.files.iter().filter(|(name, (_, stamp))| self.is_still(name, *stamp));
-        let files: Vec<_> = files.collect();
-        draft.write(head(files.len()).as_bytes())?;
-        for batch in files.chunks(BATCH) {
-            let lines = batch.iter().map(|(name, (id, stamp))| file_line(name, id, *stamp));
-            draft.write(lines.collect::<String>().as_bytes())?;
-        }
+        let lines: Vec<_> = files.map(|(name, (id, stamp))| file_line(name, id, *stamp)).collect();
+        draft.write((head(lines.len()) + &lines.concat()).as_bytes())?;
         draft.replace(&self.private(TABLE)?, self.options.fsync)
     }
 

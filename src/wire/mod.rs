@@ -38,6 +38,9 @@ use pace::Pace;
 use payload::Payload;
 use stream::Stream;
 
+/// What one write moves at most where it is not repeated: what a reader has to take in the time that it has.
+const SINGLE_WRITE: usize = 64 << 10;
+
 /// How a [`Wire`] reads and how long it waits.
 #[derive(Clone, Debug)]
 pub struct WireConfig {
@@ -70,7 +73,7 @@ impl Default for WireConfig {
             message_time: limits::MESSAGE_TIME,
             payload_window: limits::PAYLOAD_WINDOW,
             reader_window: limits::READER_WINDOW,
-            single_write: cfg!(windows).then_some(limits::SINGLE_WRITE),
+            single_write: cfg!(windows).then_some(SINGLE_WRITE),
         }
     }
 }

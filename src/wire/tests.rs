@@ -426,11 +426,11 @@ fn writes_go_on_after_short_ones_interruptions_and_waits() {
 
 #[test]
 fn where_writes_are_not_repeated_each_is_small_and_the_first_wait_is_the_last() {
-    let once = || WireConfig { single_write: Some(limits::SINGLE_WRITE), ..WireConfig::default() };
+    let once = || WireConfig { single_write: Some(SINGLE_WRITE), ..WireConfig::default() };
     let (script, written) = Script::whole("");
     let mut wire = Wire::new(Box::new(script.taking([Taken::Interrupted])), once());
-    wire.write(&vec![b'a'; limits::SINGLE_WRITE * 2 + 1]).unwrap();
-    assert_eq!((written.bytes().len(), written.writes()), (limits::SINGLE_WRITE * 2 + 1, 4));
+    wire.write(&vec![b'a'; SINGLE_WRITE * 2 + 1]).unwrap();
+    assert_eq!((written.bytes().len(), written.writes()), (SINGLE_WRITE * 2 + 1, 4));
     let (script, written) = Script::whole("");
     let mut wire = Wire::new(Box::new(script.taking([Taken::Some(2), Taken::Waits])), once());
     wire.write(b"12345").unwrap();
