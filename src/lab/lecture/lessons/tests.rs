@@ -76,6 +76,9 @@ fn each_step_fits_on_a_small_terminal() {
                 for part in &mut step.parts {
                     if let Part::Run(line, text, came) = part {
                         let can_fail = line.starts_with(EXPERIMENT);
+                        // A line of an experiment is not cut, so it must not be wrapped either.
+                        let is_wide = |line: &str| can_fail && line.chars().count() > 60;
+                        assert_eq!(text.lines().find(|line| is_wide(line)), None, "{title}");
                         *came = (!can_fail).then(|| (*text).to_owned());
                     }
                 }
