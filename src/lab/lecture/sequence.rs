@@ -276,8 +276,9 @@ impl Sheet {
                     self.canvas.rectangle((x, y), 6.0, end - y, colour);
                 }
             }
-            // There is little room: only a new state is named.
-            let text = row.to_string().replace("timer ", "");
+            // There is little room: only a new state is named. The retransmission timer runs as long as anything is out:
+            // alone, its name would look as if something had been sent again.
+            let text = row.to_string().replace(" timer retransmit", "").replace("timer ", "");
             let rest = text.strip_prefix(row.state).filter(|_| row.state == last);
             let text = show(rest.unwrap_or(&text).trim_start().as_bytes(), room);
             let style = Style::new(colour).code().towards(out);
@@ -286,12 +287,12 @@ impl Sheet {
         }
     }
 
-    /// Open, on its way to the end, or waiting for a timer.
+    /// Open, on its way to the end, or without an answer: the window is zero, or a timer has ended.
     fn colour(row: &Row) -> Colour {
-        match (row.state, row.timer) {
-            (LISTEN | TIME_WAIT | "CLOSED", _) => PALE,
-            (_, Some("probe" | "retransmit")) => BROKEN,
-            ("ESTABLISHED", _) => PAYLOAD,
+        match row.state {
+            LISTEN | TIME_WAIT | "CLOSED" => PALE,
+            _ if row.timer == Some("probe") || row.timeouts > 0 => BROKEN,
+            "ESTABLISHED" => PAYLOAD,
             _ => HEADER,
         }
     }

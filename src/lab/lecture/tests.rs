@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Instruments;
-use super::canvas::SIZE;
+use super::canvas::{BROKEN, PAYLOAD, SIZE};
 use super::compare::{bars, compare};
 use super::kernel::{CLOSED, Row};
 use super::local::LocalServer;
@@ -144,6 +144,27 @@ fn a_band_beside_the_lifeline_has_the_states() {
     let height = height_of(&picture, "TIME_WAIT") - top;
     assert!(bands[0].contains(&format!("height=\"{height:.1}\"")), "{height}: {}", bands[0]);
     assert!(!Talk::new("text").both().contains("width=\"6.0\""));
+}
+
+/// The retransmission timer runs while anything is out. It is worth a colour when it has ended.
+#[test]
+fn a_band_is_red_when_an_answer_is_late() {
+    let row = |timer, timeouts| {
+        let row = Row { state: "ESTABLISHED", sent: 9, unread: 0, timer: Some(timer), timeouts };
+        let mut talk = Talk::new("text");
+        talk.server(1, Event::Kernel(row)).client(10, Event::Wrote(b"ls\n"));
+        talk.both()
+    };
+    for (timer, timeouts, label, colour) in [
+        ("retransmit", 0, "ESTABLISHED out 9 in 0", PAYLOAD),
+        ("retransmit", 2, "ESTABLISHED out 9 in 0 timeouts 2", BROKEN),
+        ("probe", 0, "ESTABLISHED out 9 in 0 probe", BROKEN),
+    ] {
+        let picture = row(timer, timeouts);
+        shows(&picture, &[label]);
+        let band = picture.split("<rect ").find(|rect| rect.contains("width=\"6.0\"")).unwrap();
+        assert!(band.contains(colour[0]), "{timer} {timeouts}: {band}");
+    }
 }
 
 #[test]
