@@ -9,7 +9,11 @@ use super::deliver;
 use crate::client::outcome::Outcome;
 use crate::client::ui::Ui;
 use crate::lab::line::CommandLine;
+use crate::lab::text::filled;
 use crate::lang::Lang;
+
+/// The width of a sheet.
+const COLUMNS: usize = 80;
 
 /// A question of the page.
 struct Question {
@@ -55,12 +59,16 @@ fn question(page: &str) -> Question {
 /// The questions with letters, and after them the right ones with their reasons.
 fn sheet(questions: &[Question], lang: Lang) -> String {
     let (mut sheet, mut key) = (String::new(), String::new());
+    let paragraph = |start: String, text| {
+        let next = format!("\n{:1$}", "", start.len());
+        format!("{start}{}\n", filled(str::split(text, ' '), COLUMNS - start.len()).join(&next))
+    };
     for (n, question) in questions.iter().enumerate() {
-        sheet += &format!("{}. {}\n\n", n + 1, question.text);
+        sheet += &(paragraph(format!("{}. ", n + 1), &question.text) + "\n");
         for (letter, answer) in ('a'..).zip(&question.answers) {
-            sheet += &format!("   {letter}) {}\n", answer.text);
+            sheet += &paragraph(format!("   {letter}) "), &answer.text);
             if answer.is_right {
-                key += &format!("{}{letter}. {}\n", n + 1, answer.reason);
+                key += &paragraph(format!("{}{letter}. ", n + 1), &answer.reason);
             }
         }
         sheet += "\n";
@@ -169,5 +177,7 @@ mod tests {
         );
         assert!(!asked.contains("That is all."), "{asked}");
         assert!(key.starts_with("1b. That is all."), "{key}");
+        assert!(asked.contains("All tests on the\n   student's own"), "{asked}");
+        assert!(sheet.lines().all(|line| line.chars().count() <= 80), "{sheet}");
     }
 }
