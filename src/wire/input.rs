@@ -64,20 +64,25 @@ impl Wire {
     pub(super) fn fill(&mut self, until: Instant) -> Result<Received> {
         let most =
             if self.input.large_reads { self.config.large_buffer } else { self.config.buffer };
-        // A small buffer is on the stack, so that a connection that only waits holds none on the heap. Only one of the two
-        // gets a value.
-        let (mut on_stack, mut on_heap);
-        let buffer = if most <= limits::BUFFER_SIZE {
-            on_stack = [0; limits::BUFFER_SIZE];
-            &mut on_stack[..most]
-        } else {
-            on_heap = vec![0; most];
-            &mut on_heap[..]
-        };
+        // These buffers are on the stack, so that a connection that only waits holds none on the heap.
+        match most {
+            ..=limits::BUFFER_SIZE => self.fill_with(&mut [0; limits::BUFFER_SIZE][..most], until),
+            ..=limits::FULL_READ => self.fill_with_more(most, until),
+            _ => self.fill_with(&mut vec![0; most], until),
+        }
+    }
+
+    /// A function of its own: else a small buffer would take as much of the stack, too.
+    #[inline(never)]
+    fn fill_with_more(&mut self, most: usize, until: Instant) -> Result<Received> {
+        self.fill_with(&mut [0; limits::FULL_READ][..most], until)
+    }
+
+    fn fill_with(&mut self, buffer: &mut [u8], until: Instant) -> Result<Received> {
         let came = self.read_once(buffer, until, self.reading.expected)?;
         if let Received::Data(n) = came {
             self.input.add(&buffer[..n]);
-            self.input.large_reads |= n == most;
+            self.input.large_reads |= n == buffer.len();
         }
         Ok(came)
     }
