@@ -133,11 +133,14 @@ impl Queue {
         let waiting = Arc::clone(&lines);
         let writer = thread::Builder::new().name("log".to_owned()).stack_size(limits::STACK);
         let started = writer.spawn(move || {
+            // Two texts take turns: a new one each time would grow in the memory of the threads that add lines.
+            let mut text = String::new();
             while woken.recv().is_ok() {
                 thread::sleep(LOG_PAUSE);
-                let text = std::mem::take(&mut lock(&waiting).text);
+                std::mem::swap(&mut text, &mut lock(&waiting).text);
                 write(text.as_bytes());
                 lock(&waiting).unwritten -= text.len();
+                text.clear();
             }
         });
         started.map_err(|error| Error::io("start a thread for the log", &error))?;
