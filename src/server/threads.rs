@@ -55,11 +55,8 @@ impl Server {
         };
         match thread::Builder::new().stack_size(limits::STACK).spawn(work) {
             Ok(_) => Ok(()),
-            Err(_) => match state.queue.pop_back() {
-                // It is ours, because the lock was held all the time.
-                Some(connection) => Err(connection),
-                None => Ok(()),
-            },
+            // The last one is ours, because the lock was held all the time.
+            Err(_) => state.queue.pop_back().map_or(Ok(()), Err),
         }
     }
 }

@@ -59,8 +59,7 @@ impl Listing {
     ) -> Result<(Listing, Option<Place<'t>>)> {
         // Room from the start: a vector that grows from nothing leaves small pieces of memory with an idle connection's thread.
         let (text, lines) = (String::with_capacity(2 << 10), Vec::with_capacity(64));
-        let mut listing = Listing { text, lines, ..Listing::default() };
-        let (mut length, mut place) = (0, None);
+        let (mut listing, mut length, mut place) = (Listing { total: 0, text, lines }, 0, None);
         let failed = |error| Error::io(format!("list {}", folder.display()), &error);
         for entry in visible(folder).map_err(failed)? {
             let (name, entry) = entry.map_err(failed)?;

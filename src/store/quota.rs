@@ -120,8 +120,7 @@ impl Drop for Share<'_> {
 
 /// The sizes of all files below `root` that a client can see.
 fn total_size(root: &Path) -> u64 {
-    let mut total: u64 = 0;
-    let mut folders = vec![root.to_owned()];
+    let (mut total, mut folders) = (0_u64, vec![root.to_owned()]);
     while let Some(folder) = folders.pop() {
         for (_, entry) in visible(&folder).into_iter().flatten().flatten() {
             match entry.metadata() {

@@ -62,9 +62,7 @@ impl Store {
         }
         Ok(sum)
     }
-}
 
-impl Store {
     /// The time by the clock of the file system, which may be another machine's.
     fn clock(&self) -> io::Result<SystemTime> {
         if self.options.read_only {

@@ -72,8 +72,7 @@ impl Workspace {
             true => Publishing::Link,
             false => must_lock(starting.is_some())?,
         };
-        let renaming = Mutex::new(private.join("renaming"));
-        let next = AtomicU64::new(0);
+        let (renaming, next) = (Mutex::new(private.join("renaming")), AtomicU64::new(0));
         let workspace = Workspace { folder, lock, next, publishing, renaming };
         if starting.is_some() {
             workspace.clear_dead_servers(&incoming)?;

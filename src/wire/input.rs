@@ -65,10 +65,12 @@ impl Wire {
         let most =
             if self.input.large_reads { self.config.large_buffer } else { self.config.buffer };
         // These buffers are on the stack, so that a connection that only waits holds none on the heap.
-        match most {
-            ..=limits::BUFFER_SIZE => self.fill_with(&mut [0; limits::BUFFER_SIZE][..most], until),
-            ..=limits::FULL_READ => self.fill_with_more(most, until),
-            _ => self.fill_with(&mut vec![0; most], until),
+        if most <= limits::BUFFER_SIZE {
+            self.fill_with(&mut [0; limits::BUFFER_SIZE][..most], until)
+        } else if most <= limits::FULL_READ {
+            self.fill_with_more(most, until)
+        } else {
+            self.fill_with(&mut vec![0; most], until)
         }
     }
 

@@ -41,9 +41,6 @@ use stream::Stream;
 /// What one write moves at most where it is not repeated: what a reader has to take in the time that it has.
 const SINGLE_WRITE: usize = 64 << 10;
 
-/// The room for a reply, until it is known to be longer.
-const SHORT_REPLY: usize = 2 << 10;
-
 /// How a [`Wire`] reads and how long it waits.
 #[derive(Clone, Debug)]
 pub struct WireConfig {
@@ -148,8 +145,7 @@ impl Wire {
     /// # Errors
     /// There was much to send already, and sending it failed.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.make_room();
-        self.output.extend_from_slice(bytes);
+        self.output().extend_from_slice(bytes);
         if self.output.len() < limits::SMALL_REPLY { Ok(()) } else { self.flush() }
     }
 
@@ -158,17 +154,18 @@ impl Wire {
     /// # Errors
     /// See [`Wire::write`].
     pub fn write_fmt(&mut self, what: fmt::Arguments<'_>) -> Result<()> {
-        self.make_room();
         // Writing into a vector cannot fail.
-        let _ = self.output.write_fmt(what);
+        let _ = self.output().write_fmt(what);
         if self.output.len() < limits::SMALL_REPLY { Ok(()) } else { self.flush() }
     }
 
-    /// Makes room for a reply. If that grew from nothing, small pieces of memory would stay with this thread.
-    fn make_room(&mut self) {
+    /// What is to be sent, with room for a reply. If that grew from nothing, small pieces of memory would stay with this
+    /// thread.
+    fn output(&mut self) -> &mut Vec<u8> {
         if self.output.is_empty() {
-            self.output.reserve(SHORT_REPLY);
+            self.output.reserve(2 << 10);
         }
+        &mut self.output
     }
 
     /// Sends what was written.
