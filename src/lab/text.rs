@@ -28,13 +28,18 @@ pub(super) fn wrapped(text: &str, columns: usize) -> String {
     filled(text.split(' '), columns).join("\n")
 }
 
-/// Lines of this width, with as many words as each has room for.
+/// Lines of this width, with as many words as each has room for. A longer word goes on in the next line.
 pub(super) fn filled<'w>(words: impl IntoIterator<Item = &'w str>, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in words {
+    for mut word in words {
         let line = lines.last().map_or(0, |line| line.chars().count());
         if line > 0 && line + 1 + word.chars().count() > columns {
             lines.push(String::new());
+        }
+        while let Some((at, _)) = word.char_indices().nth(columns.max(1)) {
+            let (start, rest) = word.split_at(at);
+            lines.insert(lines.len() - 1, start.to_owned());
+            word = rest;
         }
         if let Some(line) = lines.last_mut() {
             line.push_str(if line.is_empty() { "" } else { " " });
@@ -63,6 +68,13 @@ pub(super) fn xml(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A name of 255 bytes made a line of 106 columns.
+    #[test]
+    fn no_line_is_wider_than_it_may_be() {
+        assert_eq!(wrapped("a bcdé fghij kl", 4), "a\nbcdé\nfghi\nj kl");
+        assert_eq!(wrapped("éé", 0), "é\né");
+    }
 
     /// The compiler does not look into these files.
     #[test]
