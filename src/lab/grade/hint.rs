@@ -1,5 +1,6 @@
 //! What can be said of a failure of a server's from what came.
 
+use super::places::is_in;
 use super::seen::Rung;
 use super::{Graded, Report};
 use crate::error::Code;
@@ -9,6 +10,9 @@ use crate::lang::{Lang, Msg};
 
 /// What is seen where many causes are possible.
 pub(super) const CLOSED: &str = "closed";
+
+/// The commands of `text`.
+const COMMANDS: &str = "connme ls size rm download upload sum resume count help byebye";
 
 /// What was seen in a failure of a server, and the name of that in the sentences.
 pub(super) fn seen(report: &Report, graded: &Graded) -> Option<(&'static str, Msg)> {
@@ -32,7 +36,9 @@ pub(super) fn seen(report: &Report, graded: &Graded) -> Option<(&'static str, Ms
             let line = String::from_utf8_lossy(&sent);
             let command = line.lines().last()?.split(' ').next()?;
             let unknown = ("unknown", said("seen unknown", &[&command]));
-            return (!is_known(report, command)).then_some(unknown);
+            // The end of one that was sent in two parts is no command.
+            let is_whole = is_in(COMMANDS, &command.to_ascii_lowercase());
+            return (is_whole && !is_known(report, command)).then_some(unknown);
         }
         None if is_other_error(&due, &came) => "errors",
         None if came_instead.is_empty() => {
