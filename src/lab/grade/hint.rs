@@ -46,7 +46,12 @@ pub(super) fn seen(report: &Report, graded: &Graded) -> Option<(&'static str, Ms
             let has_refused = of_it().any(
                 |rung| matches!(&rung.event, Event::Read(bytes) if bytes.starts_with(b"error ")),
             );
-            has_closed.then_some(if has_refused { "closed-after-error" } else { CLOSED })?
+            match (has_closed, has_refused) {
+                (true, true) => "closed-after-error",
+                (true, false) => CLOSED,
+                _ if due.starts_with("the server closes") => "still-open",
+                _ => return None,
+            }
         }
         None => difference(&expected, &came_instead)?,
     };
