@@ -46,10 +46,10 @@ pub(super) fn seen(report: &Report, graded: &Graded) -> Option<(&'static str, Ms
             let has_refused = of_it().any(
                 |rung| matches!(&rung.event, Event::Read(bytes) if bytes.starts_with(b"error ")),
             );
-            match (has_closed, has_refused) {
-                (true, true) => "closed-after-error",
-                (true, false) => CLOSED,
-                _ if due.starts_with("the server closes") => "still-open",
+            match (due.starts_with("the server closes"), has_closed, has_refused) {
+                (true, false, _) => "still-open",
+                (false, true, true) => "closed-after-error",
+                (false, true, false) => CLOSED,
                 _ => return None,
             }
         }
