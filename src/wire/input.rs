@@ -15,7 +15,7 @@ pub(super) struct Input {
     pub(super) searched: usize,
     /// A read has brought all that it asked for. So this peer sends more at a time, perhaps a small file
     /// with its size.
-    large_reads: bool,
+    pub(super) large_reads: bool,
     /// The peer has ended its direction.
     pub(super) ended: bool,
 }
@@ -64,27 +64,20 @@ impl Wire {
     pub(super) fn fill(&mut self, until: Instant) -> Result<Received> {
         let most =
             if self.input.large_reads { self.config.large_buffer } else { self.config.buffer };
-        // These buffers are on the stack, so that a connection that only waits holds none on the heap.
-        if most <= limits::BUFFER_SIZE {
-            self.fill_with(&mut [0; limits::BUFFER_SIZE][..most], until)
-        } else if most <= limits::FULL_READ {
-            self.fill_with_more(most, until)
+        // A small buffer is on the stack, so that a connection that only waits holds none on the heap. Only one of the two
+        // gets a value.
+        let (mut on_stack, mut on_heap);
+        let buffer = if most <= limits::BUFFER_SIZE {
+            on_stack = [0; limits::BUFFER_SIZE];
+            &mut on_stack[..most]
         } else {
-            self.fill_with(&mut vec![0; most], until)
-        }
-    }
-
-    /// A function of its own: else a small buffer would take as much of the stack, too.
-    #[inline(never)]
-    fn fill_with_more(&mut self, most: usize, until: Instant) -> Result<Received> {
-        self.fill_with(&mut [0; limits::FULL_READ][..most], until)
-    }
-
-    fn fill_with(&mut self, buffer: &mut [u8], until: Instant) -> Result<Received> {
+            on_heap = vec![0; most];
+            &mut on_heap[..]
+        };
         let came = self.read_once(buffer, until, self.reading.expected)?;
         if let Received::Data(n) = came {
             self.input.add(&buffer[..n]);
-            self.input.large_reads |= n == buffer.len();
+            self.input.large_reads |= n == most;
         }
         Ok(came)
     }

@@ -41,6 +41,9 @@ use stream::Stream;
 /// What one write moves at most where it is not repeated: what a reader has to take in the time that it has.
 const SINGLE_WRITE: usize = 64 << 10;
 
+/// Room for a reply, from its first byte on. If that grew from nothing, small pieces of memory would stay with this thread.
+const SHORT_REPLY: usize = 2 << 10;
+
 /// How a [`Wire`] reads and how long it waits.
 #[derive(Clone, Debug)]
 pub struct WireConfig {
@@ -145,7 +148,10 @@ impl Wire {
     /// # Errors
     /// There was much to send already, and sending it failed.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.output().extend_from_slice(bytes);
+        if self.output.is_empty() {
+            self.output.reserve(SHORT_REPLY);
+        }
+        self.output.extend_from_slice(bytes);
         if self.output.len() < limits::SMALL_REPLY { Ok(()) } else { self.flush() }
     }
 
@@ -154,18 +160,12 @@ impl Wire {
     /// # Errors
     /// See [`Wire::write`].
     pub fn write_fmt(&mut self, what: fmt::Arguments<'_>) -> Result<()> {
-        // Writing into a vector cannot fail.
-        let _ = self.output().write_fmt(what);
-        if self.output.len() < limits::SMALL_REPLY { Ok(()) } else { self.flush() }
-    }
-
-    /// What is to be sent, with room for a reply. If that grew from nothing, small pieces of memory would stay with this
-    /// thread.
-    fn output(&mut self) -> &mut Vec<u8> {
         if self.output.is_empty() {
-            self.output.reserve(2 << 10);
+            self.output.reserve(SHORT_REPLY);
         }
-        &mut self.output
+        // Writing into a vector cannot fail.
+        let _ = self.output.write_fmt(what);
+        if self.output.len() < limits::SMALL_REPLY { Ok(()) } else { self.flush() }
     }
 
     /// Sends what was written.

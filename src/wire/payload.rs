@@ -66,6 +66,8 @@ impl Wire {
         sink(&self.input.held()[..n])?;
         self.input.skip(n);
         self.payload.left -= n as u64;
+        // Larger reads are for small files that come with their size. After another one, an idle connection has no such buffer.
+        self.input.large_reads &= self.payload.left < self.config.large_buffer as u64;
         let largest = self.config.payload_buffer;
         let mut buffer = vec![0; at_most(self.payload.left, largest.min(limits::PAYLOAD_READ))];
         let mut pace = Pace::new(self.config.payload_window, limits::PAYLOAD_STEP);
@@ -144,12 +146,11 @@ impl Wire {
         source: &mut dyn FnMut(&mut [u8]) -> std::result::Result<usize, E>,
     ) -> std::result::Result<(), E> {
         let mut buffer = std::mem::take(&mut self.output);
-        let mut filled = buffer.len();
+        let (mut filled, mut left) = (buffer.len(), size);
         // Longer by what was written before, so that every later read of a file begins at a multiple of
         // the buffer's size, and so of a page: 14 bytes off a page cost a quarter of the rate.
         let most = self.config.payload_buffer.clamp(limits::SMALL_REPLY, PAYLOAD_WRITE);
         buffer.resize(filled + at_most(size, most), 0);
-        let mut left = size;
         while left > 0 {
             match source(&mut buffer[filled..]) {
                 Ok(n @ 1..) => {

@@ -361,6 +361,22 @@ fn a_peer_that_fills_the_buffer_is_asked_for_more() {
     assert_eq!(asked(limits::BUFFER_SIZE), limits::FULL_READ);
 }
 
+/// An idle connection kept the larger buffer.
+#[test]
+fn a_peer_that_has_sent_a_large_file_is_asked_for_little_again() {
+    let asked = |more: usize| {
+        let steps = [limits::BUFFER_SIZE, more, 1].map(|count| Step::Bytes(vec![b'\n'; count]));
+        let (mut wire, written) = wire(Script::new(steps));
+        wire.wait_for_any(Duration::from_secs(1), Expected::Line).unwrap();
+        wire.expect_payload((limits::BUFFER_SIZE + more) as u64);
+        wire.read_payload::<Error>(&mut |_| Ok(())).unwrap();
+        wire.read_line(0).unwrap().unwrap();
+        *written.reads().last().unwrap()
+    };
+    assert_eq!(asked(limits::FULL_READ - 1), limits::FULL_READ);
+    assert_eq!(asked(limits::FULL_READ), limits::BUFFER_SIZE);
+}
+
 #[test]
 fn a_signal_interrupts_nothing() {
     let steps = [Step::Interruption, Step::Bytes(b"a\n".to_vec())];
