@@ -779,6 +779,7 @@ fn a_server_that_ends_is_started_again_and_what_it_printed_is_shown() {
     let output = lab(&run[..3]).current_dir(&folder).output().unwrap();
     let screen = String::from_utf8(output.stdout).unwrap();
     assert!(screen.lines().count() <= 24 && screen.contains("framing    not run\n"), "{screen}");
+    assert!(screen.contains("\nprinted:  Traceback: boom b'"), "{screen}");
     assert!(screen.ends_with(&format!("{next}first\n")), "{screen}");
     let output =
         lab(&["grade", "--run", "python3 nothing.py {port}"]).current_dir(&folder).output();

@@ -6,7 +6,7 @@ use std::fmt::{Display, Write as _};
 use std::path::Path;
 
 use super::hint::{CLOSED, causes, seen};
-use super::seen::first_difference;
+use super::seen::{came, first_difference};
 use super::{Check, Fail, Graded, Options, Report, Rung, points};
 use crate::dialect::Dialect;
 use crate::lab::lecture::trace::{Event, Side, draw, room, rung};
@@ -227,9 +227,14 @@ fn in_short(report: &Report, graded: &Graded, look: Look) -> String {
     let mut text = head.replacen(&mark, &paint(&mark, "31", look), 1) + "\n";
     let many = causes(report).into_iter().find(|(_, ids)| ids.contains(&graded.check.id));
     let seen = many.map_or_else(|| fact("seen"), |(says, _)| says.say(lang));
+    let nothing = ["nothing", "silence", "close", "reset"].map(|name| came(name, &[]));
+    let is_nothing = graded.failure.as_ref().is_some_and(|it| nothing.contains(&it.got));
+    let printed = fact("printed").lines().last().filter(|_| is_nothing).map(str::to_owned);
+    // What a program printed at its end says more than that nothing came.
+    let got = printed.map_or_else(|| ("got", fact("got")), |line| ("printed", line));
     let lines = match seen.is_empty() {
-        true => [("expected", fact("expected")), ("got", fact("got"))],
-        false => [("got", fact("got")), ("seen", seen)],
+        true => [("expected", fact("expected")), got],
+        false => [got, ("seen", seen)],
     };
     for (name, words) in lines {
         text += &(cut(&(label(lang, name) + &words), look.columns) + "\n");
