@@ -66,7 +66,8 @@ impl Wire {
         sink(&self.input.held()[..n])?;
         self.input.skip(n);
         self.payload.left -= n as u64;
-        // Larger reads are for small files that come with their size. After another one, an idle connection has no such buffer.
+        // Larger reads are for small files that come with their size. After a large file there are none, so that an idle
+        // connection has no such buffer.
         self.input.large_reads &= self.payload.left < self.config.large_buffer as u64;
         let largest = self.config.payload_buffer;
         let mut buffer = vec![0; at_most(self.payload.left, largest.min(limits::PAYLOAD_READ))];
