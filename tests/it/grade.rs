@@ -660,6 +660,20 @@ fn groups_of(report: &Report) -> usize {
     report.graded.chunk_by(|a, b| a.check.group() == b.check.group()).count()
 }
 
+/// Many dialects close after each reply, also after a wrong one.
+#[test]
+fn what_is_seen_of_the_end_of_a_connection_fits_the_dialect() {
+    let table =
+        |dialect, flaw, check| render(&graded_only(dialect, flaw, 2.0, &[check]), "table", LOOK);
+    let text = table("json", "dot-dot", "names/dot-dot");
+    assert!(text.contains("FAILED") && !text.contains("has probably died"), "{text}");
+    let text = table("text", "never-closes", "refusals/size-that-is-empty");
+    assert!(text.contains("\nseen:     the connection is still open"), "{text}");
+    // A command that was sent in two parts.
+    let text = table("text", "one-read", "framing/command-and-half");
+    assert!(text.contains("FAILED") && !text.contains("does not know"), "{text}");
+}
+
 /// A server that took a command in one check has not forgotten it in another.
 #[test]
 fn a_command_that_was_taken_is_not_called_unknown() {

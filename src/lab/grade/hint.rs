@@ -1,7 +1,7 @@
 //! What can be said of a failure of a server's from what came.
 
 use super::places::is_in;
-use super::seen::Rung;
+use super::seen::{Rung, came};
 use super::{Graded, Report};
 use crate::error::Code;
 use crate::lab::lecture::trace::Event;
@@ -20,11 +20,11 @@ pub(super) fn seen(report: &Report, graded: &Graded) -> Option<(&'static str, Ms
     let failure = graded.failure.as_ref().filter(|failure| failure.typed.is_empty())?;
     let of_it = || graded.rungs.iter().filter(|rung| rung.connection == failure.connection);
     let text = |msg: &Msg| msg.say(Lang::En).trim_start_matches('"').to_owned();
-    let (due, came) = (text(&failure.expected), text(&failure.got));
+    let (due, got) = (text(&failure.expected), text(&failure.got));
     let (expected, came_instead) = failure.bytes.clone().unwrap_or_default();
     let name = match failure.gone {
         Some(gone) => gone,
-        None if came.starts_with("error unknown-command") && due.starts_with("ok ") => {
+        None if got.starts_with("error unknown-command") && due.starts_with("ok ") => {
             let sent = of_it().filter_map(|rung| match &rung.event {
                 Event::Wrote(bytes) => Some(bytes.as_slice()),
                 _ => None,
@@ -40,16 +40,18 @@ pub(super) fn seen(report: &Report, graded: &Graded) -> Option<(&'static str, Ms
             let is_whole = is_in(COMMANDS, &command.to_ascii_lowercase());
             return (is_whole && !is_known(report, command)).then_some(unknown);
         }
-        None if is_other_error(&due, &came) => "errors",
+        None if is_other_error(&due, &got) => "errors",
         None if came_instead.is_empty() => {
-            let has_closed = of_it().any(|rung| matches!(rung.event, Event::End | Event::Reset));
+            let has_ended = of_it().any(|rung| matches!(rung.event, Event::End | Event::Reset));
+            // After a wrong reply, many dialects close in any case.
+            let is_all = ["close", "reset"].map(|end| came(end, &[])).contains(&failure.got);
             let has_refused = of_it().any(
                 |rung| matches!(&rung.event, Event::Read(bytes) if bytes.starts_with(b"error ")),
             );
-            match (due.starts_with("the server closes"), has_closed, has_refused) {
-                (true, false, _) => "still-open",
-                (false, true, true) => "closed-after-error",
-                (false, true, false) => CLOSED,
+            match due.starts_with("the server closes") {
+                true if !has_ended => "still-open",
+                false if is_all && has_refused => "closed-after-error",
+                false if is_all => CLOSED,
                 _ => return None,
             }
         }
