@@ -48,10 +48,12 @@ pub(super) fn seen(report: &Report, graded: &Graded) -> Option<(&'static str, Ms
             let has_refused = of_it().any(
                 |rung| matches!(&rung.event, Event::Read(bytes) if bytes.starts_with(b"error ")),
             );
+            // A thread that dies prints why, and that is seen of a program that was started here.
+            let may_have_died = report.options.flags.run.is_none() || !failure.printed.is_empty();
             match due.starts_with("the server closes") {
                 true if !has_ended => "still-open",
                 false if is_all && has_refused => "closed-after-error",
-                false if is_all => CLOSED,
+                false if is_all && may_have_died => CLOSED,
                 _ => return None,
             }
         }
