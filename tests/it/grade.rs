@@ -564,7 +564,7 @@ fn one_cause_of_many_failures_is_told_once() {
     let table = render(&report, "table", LOOK);
     let said = "errors have another form than `error CODE MESSAGE`; ";
     assert!(table.starts_with(said) && table.matches(said).count() == 1, "{table}");
-    let table = render(&graded("text", "case", 0.5), "table", LOOK);
+    let table = render(&graded("text", "case", 3.0), "table", LOOK);
     assert!(!table.contains("fail for it"), "{table}");
 }
 
