@@ -274,7 +274,7 @@ fn a_server_that_gives_away_what_is_outside_gets_60_of_100() {
     let report = graded_only("text", "dot-dot", 3.0, &["text/first", "text/files", "text/names"]);
     let (score, most) = report.score();
     assert_eq!(score, most * 6 / 10);
-    let said = format!("\nat most {score} of {most} points (60 %): a client may reach ");
+    let said = format!("\nat most {score} of {most} points (60 %) because of names/dot-dot\n");
     assert!(render(&report, "table", LOOK).contains(&said));
     assert!(report.is_open());
     // A refusal with a mistake in it is none the less a refusal.

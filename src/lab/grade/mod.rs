@@ -203,11 +203,16 @@ impl Report {
 
     /// Whether a client was given something that a rule keeps from clients: what is outside the folder, or hidden.
     pub fn is_open(&self) -> bool {
+        self.opening().is_some()
+    }
+
+    /// The first check in which that happened.
+    fn opening(&self) -> Option<&Graded> {
         let keeps = |it: &&Graded| {
             it.check.must && ["path", "hidden", "links"].contains(&it.check.sentence("rule"))
         };
         let gave = |it: &Graded| it.failure.as_ref().is_some_and(|it| !it.gave_nothing);
-        self.graded.iter().filter(keeps).any(gave)
+        self.graded.iter().filter(keeps).find(|it| gave(it))
     }
 
     /// Whether any check was run.

@@ -99,7 +99,8 @@ pub(super) fn verdict(report: &Report, look: Look) -> String {
         text += &of_report("rest", &[&(all - most)]);
     }
     if let Some(limit) = report.limit(most) {
-        text += &format!("\n{}", of_report("limit", &[&limit, &most]));
+        let because_of = report.opening().map_or("", |it| it.check.id);
+        text += &format!("\n{}", of_report("limit", &[&limit, &most, &because_of]));
     }
     let (verdict, colour) = match report.has_run() {
         false => ("unknown", "31"),
