@@ -36,7 +36,7 @@ pub(super) fn seen(report: &Report, graded: &Graded) -> Option<(&'static str, Ms
             let line = String::from_utf8_lossy(&sent);
             let command = line.lines().last()?.split(' ').next()?;
             let unknown = ("unknown", said("seen unknown", &[&command]));
-            // The end of one that was sent in two parts is no command.
+            // The second half of a command that was sent in two parts is not a command.
             let is_whole = is_in(COMMANDS, &command.to_ascii_lowercase());
             return (is_whole && !is_known(report, command)).then_some(unknown);
         }
@@ -44,7 +44,8 @@ pub(super) fn seen(report: &Report, graded: &Graded) -> Option<(&'static str, Ms
         None if came_instead.is_empty() => {
             let has_ended = of_it().any(|rung| matches!(rung.event, Event::End | Event::Reset));
             // After a wrong reply, many dialects close in any case.
-            let is_all = ["close", "reset"].map(|end| came(end, &[])).contains(&failure.got);
+            let has_only_ended =
+                ["close", "reset"].map(|end| came(end, &[])).contains(&failure.got);
             let has_refused = of_it().any(
                 |rung| matches!(&rung.event, Event::Read(bytes) if bytes.starts_with(b"error ")),
             );
@@ -52,8 +53,8 @@ pub(super) fn seen(report: &Report, graded: &Graded) -> Option<(&'static str, Ms
             let may_have_died = report.options.flags.run.is_none() || !failure.printed.is_empty();
             match due.starts_with("the server closes") {
                 true if !has_ended => "still-open",
-                false if is_all && has_refused => "closed-after-error",
-                false if is_all && may_have_died => CLOSED,
+                false if has_only_ended && has_refused => "closed-after-error",
+                false if has_only_ended && may_have_died => CLOSED,
                 _ => return None,
             }
         }
